@@ -1,0 +1,1 @@
+//! Turns .gitlab-ci.yml into a job graph, or into every diagnostic it deserves.

@@ -1,0 +1,1 @@
+//! Stores repositories, serves smart HTTP, announces ref updates.

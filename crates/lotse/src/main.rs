@@ -1,0 +1,11 @@
+//! The `lotse` binary: reads the command line, calls the operation, shows the outcome.
+//!
+//! Each command is a file in `commands/`; what it does lives in the crates.
+
+mod commands;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::run()
+}

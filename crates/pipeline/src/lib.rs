@@ -1,0 +1,1 @@
+//! Given a graph and events, says each status and what runs next.

@@ -1,0 +1,1 @@
+//! Stores and serves OCI images.

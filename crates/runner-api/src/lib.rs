@@ -1,0 +1,1 @@
+//! The GitLab runner protocol's messages, for both ends.

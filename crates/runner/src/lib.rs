@@ -1,0 +1,1 @@
+//! Takes a job, executes it in a shell or a container, streams log and artifacts.

@@ -1,0 +1,1 @@
+//! Wires events to deciders and hands: store, HTTP API, web pages.
