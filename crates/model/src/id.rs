@@ -18,6 +18,12 @@ macro_rules! id {
             }
         }
 
+        impl From<i64> for $name {
+            fn from(number: i64) -> Self {
+                Self(number)
+            }
+        }
+
         impl FromStr for $name {
             type Err = std::num::ParseIntError;
 

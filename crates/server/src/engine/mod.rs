@@ -1,0 +1,277 @@
+//! Brings events to pipelines and their effects to the world.
+//!
+//! `pipeline` decides, the store keeps, this carries between them: one event at a time for each
+//! pipeline, written in one transaction before anybody hears of it. Runs at work are kept in memory;
+//! after a restart they are read back. Nothing is decided here.
+
+mod active;
+mod error;
+mod update;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ci::Graph;
+use model::{JobId, PipelineId, ProjectId};
+use pipeline::{Effect, Event, Failure, Run, Status, Waiting, next_resource};
+use runner_api::FailureReason;
+use tokio::sync::Mutex;
+
+pub(crate) use error::EngineError;
+
+use crate::live::{Live, Queue};
+use crate::store::{Assignment, JobRow, NewPipeline, PipelineRow, Store};
+use active::Active;
+use update::Details;
+
+/// All pipelines.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    queue: Arc<Queue>,
+    live: Arc<Live>,
+    active: Mutex<HashMap<PipelineId, Arc<Mutex<Active>>>>,
+}
+
+/// How a job ended, as its runner says.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    Success,
+    Failed {
+        reason: FailureReason,
+        exit_code: Option<i32>,
+    },
+}
+
+impl Engine {
+    pub(crate) fn new(store: Store, queue: Arc<Queue>, live: Arc<Live>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                queue,
+                live,
+                active: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Makes a pipeline of a graph: what can run at once is pending when this returns.
+    pub(crate) async fn create(
+        &self,
+        graph: &Graph,
+        mut new: NewPipeline<'_>,
+    ) -> Result<PipelineRow, EngineError> {
+        let (run, effects) = Run::new(graph);
+        new.status = run.status().as_str();
+        new.graph = serde_json::to_string(graph).map_err(|_| EngineError::Graph)?;
+        new.jobs = update::first_attempts(graph, &run);
+        let (row, _) = self.inner.store.create_pipeline(new).await?;
+        self.announce(row.id, row.project, &effects, graph);
+        Ok(row)
+    }
+
+    /// A runner takes a job. Refused when another one was quicker.
+    pub(crate) async fn start(
+        &self,
+        job: &JobRow,
+        assignment: Assignment,
+    ) -> Result<(), EngineError> {
+        let details = Details {
+            assignment: Some(assignment),
+            ..Details::default()
+        };
+        self.about(job, |job| Event::Start { job }, details).await
+    }
+
+    /// A job has ended. Returns the status that it has now: a job that was being cancelled is
+    /// cancelled, whatever its runner says.
+    pub(crate) async fn finish(
+        &self,
+        job: &JobRow,
+        outcome: Outcome,
+    ) -> Result<Status, EngineError> {
+        let (event, details): (fn(usize, Failure) -> Event, _) = match outcome {
+            Outcome::Success => (|job, _| Event::Succeeded { job }, Details::default()),
+            Outcome::Failed { reason, exit_code } => (
+                |job, failure| Event::Failed { job, failure },
+                Details {
+                    failure_reason: Some(reason.as_str().to_owned()),
+                    exit_code,
+                    assignment: None,
+                },
+            ),
+        };
+        let failure = Failure {
+            reason: details.failure_reason.clone().unwrap_or_default(),
+            exit_code: details.exit_code,
+        };
+        if job.status == Status::Canceling {
+            self.about(job, |job| Event::Canceled { job }, Details::default())
+                .await?;
+        } else {
+            self.about(job, |job| event(job, failure.clone()), details)
+                .await?;
+        }
+        let row = self.inner.store.job(job.id).await?;
+        Ok(row.map_or(Status::Canceled, |row| row.status))
+    }
+
+    /// An event about this attempt, which must be the newest of its job.
+    async fn about(
+        &self,
+        job: &JobRow,
+        event: impl FnOnce(usize) -> Event,
+        details: Details,
+    ) -> Result<(), EngineError> {
+        let expected = Some((job.node, job.id));
+        self.apply_checked(job.pipeline, event(job.node), details, expected)
+            .await
+    }
+
+    /// Somebody stops, plays or retries a job.
+    pub(crate) async fn command(
+        &self,
+        job: &JobRow,
+        event: impl FnOnce(usize) -> Event,
+    ) -> Result<(), EngineError> {
+        self.about(job, event, Details::default()).await
+    }
+
+    /// An event about the whole pipeline.
+    pub(crate) async fn apply(
+        &self,
+        pipeline: PipelineId,
+        event: Event,
+    ) -> Result<(), EngineError> {
+        self.apply_checked(pipeline, event, Details::default(), None)
+            .await
+    }
+
+    /// Runs in a task of its own: a client that goes away must not leave what is in memory behind
+    /// what is in the database.
+    async fn apply_checked(
+        &self,
+        pipeline: PipelineId,
+        event: Event,
+        details: Details,
+        expected: Option<(usize, JobId)>,
+    ) -> Result<(), EngineError> {
+        let engine = self.clone();
+        let task = tokio::spawn(async move {
+            let active = engine.active(pipeline).await?;
+            let mut active = active.lock().await;
+            if expected.is_some_and(|(node, id)| active.attempt(node) != Some(id)) {
+                return Err(EngineError::Refused(
+                    "this attempt of the job has been replaced by a newer one".to_owned(),
+                ));
+            }
+            let effects = active
+                .run
+                .apply(event)
+                .map_err(|error| EngineError::Refused(error.to_string()))?;
+            if let Err(error) = active.keep(&engine.inner.store, &effects, details).await {
+                engine.inner.active.lock().await.remove(&pipeline);
+                return Err(error.into());
+            }
+            engine.announce(pipeline, active.project, &effects, &active.graph);
+            if active.run.status().is_complete() {
+                engine.inner.active.lock().await.remove(&pipeline);
+            }
+            Ok(())
+        });
+        task.await.map_err(|_| EngineError::Crashed)?
+    }
+
+    /// The run in memory, read back from the store when it is not there.
+    async fn active(&self, id: PipelineId) -> Result<Arc<Mutex<Active>>, EngineError> {
+        let mut all = self.inner.active.lock().await;
+        if let Some(active) = all.get(&id) {
+            return Ok(Arc::clone(active));
+        }
+        let active = Arc::new(Mutex::new(Active::load(&self.inner.store, id).await?));
+        all.insert(id, Arc::clone(&active));
+        Ok(active)
+    }
+
+    /// Tells whoever waits: runners, followers, resource groups.
+    fn announce(&self, id: PipelineId, project: ProjectId, effects: &[Effect], graph: &Graph) {
+        let is_pending = |effect: &Effect| {
+            matches!(effect, Effect::Job { status, .. } if *status == Status::Pending)
+        };
+        if effects.iter().any(is_pending) {
+            self.inner.queue.changed();
+        }
+        self.inner.live.changed(id);
+        for effect in effects {
+            match effect {
+                Effect::RequestResource { job } | Effect::ReleaseResource { job } => {
+                    if let Some(group) = &graph.jobs[*job].resource_group {
+                        self.grant_later(project, group.clone());
+                    }
+                }
+                Effect::StartDownstream { job } => self.refuse_downstream(id, *job),
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives a resource group's turn to the next job, in a task of its own: it may be another
+    /// pipeline's.
+    fn grant_later(&self, project: ProjectId, group: String) {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = engine.grant(project, &group).await {
+                tracing::error!(error = %crate::http::chain(&error), group, "a resource group stands still");
+            }
+        });
+    }
+
+    /// Gives the resource of a group to the next job, when it is free.
+    pub(crate) async fn grant(&self, project: ProjectId, group: &str) -> Result<(), EngineError> {
+        let jobs = self.inner.store.jobs_of_group(project, group).await?;
+        let holds = |job: &JobRow| {
+            matches!(
+                job.status,
+                Status::Pending | Status::Running | Status::Canceling
+            )
+        };
+        if jobs.iter().any(holds) {
+            return Ok(());
+        }
+        let waiting: Vec<Waiting> = jobs
+            .iter()
+            .map(|job| Waiting {
+                pipeline: job.pipeline.0,
+                job: job.id.0,
+                ready: job.status == Status::WaitingForResource,
+            })
+            .collect();
+        let next = next_resource(pipeline::ProcessMode::default(), &waiting);
+        let Some(job) = jobs.iter().find(|job| Some(job.id.0) == next) else {
+            return Ok(());
+        };
+        match Box::pin(self.command(job, |job| Event::ResourceAcquired { job })).await {
+            // somebody cancelled it, or it was given twice
+            Ok(()) | Err(EngineError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Pipelines that start pipelines are not carried out yet: the job fails and says so.
+    fn refuse_downstream(&self, id: PipelineId, job: usize) {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let event = Event::Downstream {
+                job,
+                state: pipeline::Downstream::Refused,
+            };
+            if let Err(error) = engine.apply(id, event).await {
+                tracing::error!(error = %crate::http::chain(&error), pipeline = %id, "a trigger job stands still");
+            }
+        });
+    }
+}

@@ -1,0 +1,59 @@
+//! Everything that comes in over HTTP: git, runners, the API, images and pages.
+//!
+//! Handlers parse, ask, and show; what happens is decided elsewhere.
+
+mod api;
+mod caller;
+mod error;
+mod follow;
+mod git;
+mod images;
+mod runners;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+pub(crate) use caller::{Authenticated, COOKIE_NAME, session_token};
+pub(crate) use error::{ApiError, chain};
+pub(crate) use follow::{follow_job, follow_pipeline};
+
+use crate::App;
+use crate::web;
+
+/// All routes. What is none of the fixed ones is an address below a project: of its repository
+/// (`/group/name.git/…`) or of its pages (`/group/name/-/…`).
+pub(crate) fn router(app: Arc<App>, images: registry::Registry) -> Router {
+    let key = registry::TokenKey::random();
+    let access = Arc::new(images::ImageAccess::new(Arc::clone(&app)));
+    Router::new()
+        .nest("/api/v4", api::router().merge(runners::router()))
+        .route("/-/health", get(health))
+        .merge(web::router())
+        .fallback(below_project)
+        .with_state(app)
+        .merge(registry::router(images, access, key))
+}
+
+/// Answers when the server can read its database.
+async fn health(State(app): State<Arc<App>>) -> Response {
+    match app.store.has_users().await {
+        Ok(_) => (StatusCode::OK, "ok\n").into_response(),
+        Err(error) => ApiError::from(error).into_response(),
+    }
+}
+
+async fn below_project(State(app): State<Arc<App>>, request: Request) -> Response {
+    let path = request.uri().path().trim_matches('/').to_owned();
+    if let Some((project, service)) = git::split(&path) {
+        return git::serve(&app, project, service, request).await;
+    }
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
+        return web::below_project(app, &path, request).await;
+    }
+    ApiError::not_found(format_args!("page /{path}")).into_response()
+}

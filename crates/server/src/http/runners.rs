@@ -1,0 +1,246 @@
+//! The runner protocol's server end: register, ask for work, report (`runner-api` has the messages).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{patch, post, put};
+use axum::{Json, Router};
+use model::{JobId, Secret};
+use pipeline::Status;
+use runner_api::{
+    ByteRange, JobRequest, JobState, RegisterRequest, RegisterResponse, UnregisterRequest,
+    UpdateRequest, VerifyRequest, VersionInfo, name,
+};
+
+use super::ApiError;
+use crate::App;
+use crate::auth::is_at_work;
+use crate::dispatch::Asked;
+use crate::engine::Outcome;
+use crate::store::{JobRow, NewRunner, RunnerInfo, RunnerRow};
+use crate::traces::{self, Append};
+
+/// How long a runner's question for work is held open, so that it hears of a job at once.
+const LONG_POLL: Duration = Duration::from_secs(50);
+
+/// The most that a runner may send of a log in one request, in bytes.
+const TRACE_PART: usize = 16 << 20;
+
+/// The prefix of a token that registers runners (GitLab's, so that its tools accept it).
+pub(crate) const REGISTRATION_PREFIX: &str = "GR1348941";
+/// The prefix of a runner's own token, which names its server-side settings.
+pub(crate) const RUNNER_PREFIX: &str = "glrt-";
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/runners", post(register).delete(unregister))
+        .route("/runners/verify", post(verify))
+        .route("/jobs/request", post(request_job))
+        .route(
+            "/jobs/{id}/trace",
+            patch(append_trace).layer(DefaultBodyLimit::max(TRACE_PART)),
+        )
+        .route("/jobs/{id}", put(update_job))
+}
+
+async fn register(
+    State(app): State<Arc<App>>,
+    Json(request): Json<RegisterRequest>,
+) -> Result<Response, ApiError> {
+    if app.runners.registration_token(&app.store).await? != request.token {
+        return Err(ApiError::forbidden(
+            "403 Forbidden: the registration token is wrong",
+        )
+        .hint("`lotse runner create` makes a token for one runner"));
+    }
+    let token = Secret::random(RUNNER_PREFIX);
+    let tags = request.tag_list.0;
+    let run_untagged = request.run_untagged.unwrap_or(tags.is_empty());
+    let id = app
+        .store
+        .create_runner(NewRunner {
+            token: &token,
+            description: request.description,
+            tags,
+            run_untagged,
+        })
+        .await?;
+    app.queue.changed();
+    let body = RegisterResponse {
+        id: id.0,
+        token,
+        token_expires_at: None,
+    };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+async fn verify(
+    State(app): State<Arc<App>>,
+    Json(request): Json<VerifyRequest>,
+) -> Result<Response, ApiError> {
+    let runner = runner(&app, &request.token, &request.info).await?;
+    let body = RegisterResponse {
+        id: runner.id.0,
+        token: request.token,
+        token_expires_at: None,
+    };
+    Ok(Json(body).into_response())
+}
+
+async fn unregister(
+    State(app): State<Arc<App>>,
+    Json(request): Json<UnregisterRequest>,
+) -> Result<StatusCode, ApiError> {
+    let runner = runner(&app, &request.token, &VersionInfo::default()).await?;
+    app.store.delete_runner(runner.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Answers with a job as soon as there is one that fits, else after [`LONG_POLL`] with 204.
+async fn request_job(
+    State(app): State<Arc<App>>,
+    Json(request): Json<JobRequest>,
+) -> Result<Response, ApiError> {
+    let runner = runner(&app, &request.token, &request.info).await?;
+    let asked = Asked {
+        runner,
+        features: request.info.features,
+    };
+    match tokio::time::timeout(LONG_POLL, app.next_job(&asked)).await {
+        Ok(job) => Ok((StatusCode::CREATED, Json(job?)).into_response()),
+        Err(_) => {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            set(&mut response, name::LAST_UPDATE, &app.queue.version());
+            Ok(response)
+        }
+    }
+}
+
+async fn runner(app: &App, token: &Secret, info: &VersionInfo) -> Result<RunnerRow, ApiError> {
+    let runner = app.store.runner_of_token(token).await?.ok_or_else(|| {
+        ApiError::forbidden("403 Forbidden: this runner is not registered here")
+            .hint("register it again with `lotse runner register`")
+    })?;
+    if app.runners.is_news(runner.id) {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let info = RunnerInfo {
+            version: some(&info.version),
+            platform: some(&info.platform),
+        };
+        app.store.touch_runner(runner.id, &info).await?;
+    }
+    Ok(runner)
+}
+
+/// Appends to a job's log; 416 tells where to go on from.
+async fn append_trace(
+    State(app): State<Arc<App>>,
+    Path(id): Path<JobId>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let job = job(&app, id, header(&headers, name::JOB_TOKEN).map(Secret::from)).await?;
+    if !is_at_work(&job) {
+        return Ok(not_at_work(&job));
+    }
+    app.touch(&job).await?;
+    let range: ByteRange = header(&headers, name::CONTENT_RANGE)
+        .ok_or_else(|| ApiError::bad_request("400 Bad Request: Content-Range is missing"))?
+        .parse()
+        .map_err(|error: runner_api::ByteRangeError| ApiError::bad_request(error.to_string()))?;
+    let (status, size) = match app.traces.append(id, range.first, &body).await? {
+        Append::Done(size) => (StatusCode::ACCEPTED, size),
+        Append::Gap(size) => (StatusCode::RANGE_NOT_SATISFIABLE, size),
+        Append::Full => {
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("a log may have {} bytes at most", traces::LIMIT),
+            ));
+        }
+    };
+    let mut response = status.into_response();
+    set(&mut response, name::JOB_STATUS, &job.status.to_string());
+    set(&mut response, name::RANGE, &ByteRange::of_size(size).to_string());
+    set(&mut response, name::TRACE_UPDATE_INTERVAL, update_interval(&app, id));
+    Ok(response)
+}
+
+/// Seconds between two signs of life of a job: short while somebody watches, and never long, as a
+/// cancelled job hears of it in the answer.
+fn update_interval(app: &App, job: JobId) -> &'static str {
+    if app.traces.is_watched(job) { "1" } else { "3" }
+}
+
+async fn update_job(
+    State(app): State<Arc<App>>,
+    Path(id): Path<JobId>,
+    Json(request): Json<UpdateRequest>,
+) -> Result<Response, ApiError> {
+    let job = job(&app, id, Some(request.token.clone())).await?;
+    if !is_at_work(&job) {
+        return Ok(not_at_work(&job));
+    }
+    app.touch(&job).await?;
+    let outcome = match request.state {
+        JobState::Pending | JobState::Running => {
+            return Ok(with_status(StatusCode::OK, job.status));
+        }
+        JobState::Success => Outcome::Success,
+        JobState::Failed => Outcome::Failed {
+            reason: request.failure_reason.unwrap_or_default(),
+            exit_code: request.exit_code,
+        },
+    };
+    if !trace_is_whole(&app, id, &request).await? {
+        return Ok(with_status(StatusCode::PRECONDITION_FAILED, job.status));
+    }
+    app.traces.finish(id).await?;
+    let status = app.engine.finish(&job, outcome).await?;
+    Ok(with_status(StatusCode::OK, status))
+}
+
+/// Whether the log has the length that the runner says. A shorter one is sent again.
+async fn trace_is_whole(app: &App, id: JobId, request: &UpdateRequest) -> Result<bool, ApiError> {
+    let Some(output) = &request.output else {
+        return Ok(true);
+    };
+    Ok(app.traces.size(id).await? >= output.bytesize)
+}
+
+async fn job(app: &App, id: JobId, token: Option<Secret>) -> Result<JobRow, ApiError> {
+    let token = token.ok_or_else(ApiError::unauthorized)?;
+    let job = app.store.job_of_token(&token.fingerprint()).await?;
+    job.filter(|job| job.id == id)
+        .ok_or_else(|| ApiError::forbidden("403 Forbidden: this is not the job's token"))
+}
+
+/// What GitLab answers for a job that has ended: the runner drops it.
+fn not_at_work(job: &JobRow) -> Response {
+    let mut response =
+        ApiError::forbidden(format!("403 Forbidden: job {} is {}", job.id, job.status))
+            .into_response();
+    set(&mut response, name::JOB_STATUS, &job.status.to_string());
+    response
+}
+
+fn with_status(code: StatusCode, status: Status) -> Response {
+    let mut response = code.into_response();
+    set(&mut response, name::JOB_STATUS, &status.to_string());
+    set(&mut response, name::TRACE_UPDATE_INTERVAL, "3");
+    response
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn set(response: &mut Response, name: &'static str, value: &str) {
+    let value = HeaderValue::from_str(value).expect("our own values are plain ASCII");
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static(name), value);
+}

@@ -1,0 +1,211 @@
+//! The variables that every job finds (GitLab, "Predefined CI/CD variables reference").
+//!
+//! Those of the pipeline are known when the file is compiled, so `rules` see them; those of the job
+//! exist only once a runner takes it.
+
+use model::{Secret, Variable, slug};
+
+use crate::config::Addresses;
+use crate::push::CommitFacts;
+use crate::store::{JobRow, PipelineRow, Project, RunnerRow};
+
+/// GitLab's version whose language and API are spoken.
+pub(crate) const GITLAB_VERSION: (&str, &str, &str) = ("18", "0", "0");
+
+/// What the pipeline's variables are made of.
+pub(crate) struct PipelineFacts<'a> {
+    pub addresses: &'a Addresses,
+    pub project: &'a Project,
+    pub default_branch: &'a str,
+    pub git_ref: &'a model::GitRef,
+    pub sha: &'a model::CommitId,
+    pub before_sha: &'a str,
+    pub commit: &'a CommitFacts,
+    pub source: &'a str,
+    pub user_name: &'a str,
+    pub protected: bool,
+}
+
+/// The variables of a pipeline; `rules` see them too.
+pub(crate) fn of_pipeline(facts: &PipelineFacts<'_>) -> Vec<Variable> {
+    let mut list = List::default();
+    list.server(facts.addresses);
+    list.project(facts);
+    list.commit(facts);
+    list.add("CI_PIPELINE_SOURCE", facts.source);
+    list.add("CI_REGISTRY", &facts.addresses.registry);
+    let image = format!("{}/{}", facts.addresses.registry, facts.project.path);
+    list.add("CI_REGISTRY_IMAGE", image);
+    list.add("GITLAB_USER_LOGIN", facts.user_name);
+    list.add("GITLAB_USER_NAME", facts.user_name);
+    list.0
+}
+
+/// What the job's variables are made of.
+pub(crate) struct JobFacts<'a> {
+    pub addresses: &'a Addresses,
+    pub project: &'a Project,
+    pub pipeline: &'a PipelineRow,
+    pub row: &'a JobRow,
+    pub job: &'a ci::Job,
+    pub runner: &'a RunnerRow,
+    pub timeout: u64,
+    pub token: &'a Secret,
+}
+
+/// The repository's address with the job's token in it.
+pub(crate) fn repository_url(addresses: &Addresses, project: &Project, token: &Secret) -> Secret {
+    Secret::new(format!(
+        "{}://gitlab-ci-token:{}@{}/{}.git",
+        addresses.scheme(),
+        token.expose(),
+        addresses.url.split_once("://").map_or("", |(_, rest)| rest),
+        project.path
+    ))
+}
+
+/// The variables that exist once a runner has taken the job; only the job itself sees them.
+pub(crate) fn of_job(facts: &JobFacts<'_>) -> Vec<Variable> {
+    let mut list = List::default();
+    let page = |path: String| facts.addresses.page(&path);
+    let project = &facts.project.path;
+    list.add("CI_PIPELINE_ID", facts.pipeline.id.to_string());
+    list.add("CI_PIPELINE_IID", facts.pipeline.iid.to_string());
+    list.add(
+        "CI_PIPELINE_URL",
+        page(format!("{project}/-/pipelines/{}", facts.pipeline.id)),
+    );
+    list.add("CI_PIPELINE_CREATED_AT", time(facts.pipeline.created_at));
+    list.add("CI_JOB_ID", facts.row.id.to_string());
+    list.add(
+        "CI_JOB_URL",
+        page(format!("{project}/-/jobs/{}", facts.row.id)),
+    );
+    list.add("CI_JOB_NAME", &facts.job.name);
+    list.add("CI_JOB_NAME_SLUG", slug(&facts.job.name));
+    list.add("CI_JOB_GROUP_NAME", &facts.job.group);
+    list.add("CI_JOB_STAGE", &facts.row.stage);
+    list.add("CI_JOB_STATUS", "running");
+    list.add("CI_JOB_TIMEOUT", facts.timeout.to_string());
+    if let Some(at) = facts.row.started_at {
+        list.add("CI_JOB_STARTED_AT", time(at));
+    }
+    if facts.job.when == ci::When::Manual {
+        list.add("CI_JOB_MANUAL", "true");
+    }
+    let parallel = facts.job.parallel.as_ref();
+    list.add(
+        "CI_NODE_TOTAL",
+        parallel.map_or(1, |parallel| parallel.total).to_string(),
+    );
+    if let Some(parallel) = parallel {
+        list.add("CI_NODE_INDEX", parallel.index.to_string());
+    }
+    list.add("CI_RUNNER_ID", facts.runner.id.to_string());
+    list.add("CI_RUNNER_DESCRIPTION", &facts.runner.description);
+    let tags = serde_json::to_string(&facts.runner.tags).unwrap_or_default();
+    list.add("CI_RUNNER_TAGS", tags);
+    list.environment(facts.job);
+    list.add("CI_REGISTRY_USER", "gitlab-ci-token");
+    list.secret("CI_REGISTRY_PASSWORD", facts.token);
+    list.secret("CI_JOB_TOKEN", facts.token);
+    let url = repository_url(facts.addresses, facts.project, facts.token);
+    list.secret("CI_REPOSITORY_URL", &url);
+    list.0
+}
+
+#[derive(Default)]
+struct List(Vec<Variable>);
+
+impl List {
+    fn add(&mut self, key: &str, value: impl Into<String>) {
+        self.0.push(Variable::public(key, value).raw());
+    }
+
+    fn secret(&mut self, key: &str, value: &Secret) {
+        self.0.push(Variable::masked(key, value.clone()));
+    }
+
+    fn server(&mut self, addresses: &Addresses) {
+        let (major, minor, patch) = GITLAB_VERSION;
+        self.add("CI", "true");
+        self.add("GITLAB_CI", "true");
+        self.add("GITLAB_FEATURES", "");
+        self.add("CI_SERVER_URL", &addresses.url);
+        self.add("CI_SERVER_HOST", addresses.host());
+        self.add("CI_SERVER_FQDN", addresses.authority());
+        self.add("CI_SERVER_PORT", addresses.port());
+        self.add("CI_SERVER_PROTOCOL", addresses.scheme());
+        self.add("CI_SERVER_NAME", "GitLab");
+        self.add("CI_SERVER_VERSION", format!("{major}.{minor}.{patch}"));
+        self.add("CI_SERVER_VERSION_MAJOR", major);
+        self.add("CI_SERVER_VERSION_MINOR", minor);
+        self.add("CI_SERVER_VERSION_PATCH", patch);
+        self.add("CI_SERVER_REVISION", env!("CARGO_PKG_VERSION"));
+        self.add("CI_API_V4_URL", addresses.page("api/v4"));
+    }
+
+    fn project(&mut self, facts: &PipelineFacts<'_>) {
+        let path = &facts.project.path;
+        let group = path.group();
+        let root = path.as_str().split('/').next().unwrap_or_default();
+        self.add("CI_PROJECT_ID", facts.project.id.to_string());
+        self.add("CI_PROJECT_NAME", path.name());
+        self.add("CI_PROJECT_TITLE", path.name());
+        self.add("CI_PROJECT_PATH", path.as_str());
+        self.add("CI_PROJECT_PATH_SLUG", slug(path.as_str()));
+        self.add("CI_PROJECT_NAMESPACE", group.as_str());
+        self.add("CI_PROJECT_NAMESPACE_SLUG", slug(group.as_str()));
+        self.add("CI_PROJECT_ROOT_NAMESPACE", root);
+        self.add("CI_PROJECT_URL", facts.addresses.page(path.as_str()));
+        self.add("CI_PROJECT_VISIBILITY", "private");
+        self.add("CI_PROJECT_REPOSITORY_LANGUAGES", "");
+        self.add("CI_DEFAULT_BRANCH", facts.default_branch);
+        self.add("CI_CONFIG_PATH", crate::push::CONFIG_FILE);
+    }
+
+    fn commit(&mut self, facts: &PipelineFacts<'_>) {
+        let name = facts.git_ref.name();
+        self.add("CI_COMMIT_SHA", facts.sha.as_str());
+        self.add("CI_COMMIT_SHORT_SHA", facts.sha.short());
+        self.add("CI_COMMIT_BEFORE_SHA", facts.before_sha);
+        self.add("CI_COMMIT_REF_NAME", name);
+        self.add("CI_COMMIT_REF_SLUG", slug(name));
+        if facts.git_ref.is_tag() {
+            self.add("CI_COMMIT_TAG", name);
+            let message = facts.commit.tag_message.as_deref().unwrap_or_default();
+            self.add("CI_COMMIT_TAG_MESSAGE", message);
+        } else {
+            self.add("CI_COMMIT_BRANCH", name);
+        }
+        let protected = if facts.protected { "true" } else { "false" };
+        self.add("CI_COMMIT_REF_PROTECTED", protected);
+        self.add("CI_COMMIT_MESSAGE", &facts.commit.message);
+        self.add("CI_COMMIT_TITLE", &facts.commit.title);
+        self.add("CI_COMMIT_DESCRIPTION", &facts.commit.description);
+        self.add("CI_COMMIT_AUTHOR", &facts.commit.author);
+        self.add("CI_COMMIT_TIMESTAMP", &facts.commit.timestamp);
+    }
+
+    fn environment(&mut self, job: &ci::Job) {
+        let Some(environment) = &job.environment else {
+            return;
+        };
+        self.add("CI_ENVIRONMENT_NAME", &environment.name);
+        self.add("CI_ENVIRONMENT_SLUG", slug(&environment.name));
+        if let Some(url) = &environment.url {
+            self.0.push(Variable::public("CI_ENVIRONMENT_URL", url));
+        }
+        if let Some(tier) = &environment.tier {
+            self.add("CI_ENVIRONMENT_TIER", tier);
+        }
+    }
+}
+
+/// RFC 3339 in UTC, to the second.
+pub(crate) fn time(milliseconds: i64) -> String {
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .unwrap_or_default()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+}

@@ -1,0 +1,132 @@
+//! The only place that knows SQL: users, projects, variables, runners, pipelines and jobs in one
+//! SQLite file.
+//!
+//! Rows are types of their own, converted at this module's edge. Every public method is one
+//! transaction; what belongs together is written together. Writes go through a single connection, so
+//! none waits for a lock held by another; reads have connections of their own (write-ahead log).
+
+mod error;
+mod jobs;
+mod pipelines;
+mod projects;
+mod runners;
+mod users;
+mod variables;
+mod vault;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+
+pub(crate) use error::{During, StoreError};
+pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
+pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
+pub(crate) use projects::{Group, Project, RefTarget};
+pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
+pub(crate) use users::{NewToken, TokenRow, User};
+pub(crate) use variables::{NewVariable, Owner, VariableRow};
+pub(crate) use vault::Vault;
+
+/// The version of `schema.sql`, kept in SQLite's `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+
+/// The database.
+#[derive(Clone)]
+pub(crate) struct Store {
+    read: SqlitePool,
+    write: SqlitePool,
+    vault: Vault,
+}
+
+impl Store {
+    /// Opens the database file, making it at the first start, and brings its schema up to date.
+    pub(crate) async fn open(file: &Path, vault: Vault) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .during("opening the database")?;
+        migrate(&write).await?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(3)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await
+            .during("opening the database for reading")?;
+        Ok(Self { read, write, vault })
+    }
+
+    /// A value kept under a name of our own, such as a registration token.
+    pub(crate) async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("SELECT value FROM settings WHERE key = $1")
+            .bind(key)
+            .fetch_optional(&self.read)
+            .await
+            .during("reading a setting")
+    }
+
+    /// Keeps a value under a name of our own.
+    pub(crate) async fn set_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        sqlx::query("INSERT OR REPLACE INTO settings (key, value) VALUES ($1, $2)")
+            .bind(key)
+            .bind(value)
+            .execute(&self.write)
+            .await
+            .during("writing a setting")?;
+        Ok(())
+    }
+}
+
+async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(pool)
+        .await
+        .during("reading the schema's version")?;
+    match version {
+        0 => {
+            let mut transaction = pool.begin().await.during("starting the migration")?;
+            sqlx::raw_sql(include_str!("schema.sql"))
+                .execute(&mut *transaction)
+                .await
+                .during("making the schema")?;
+            sqlx::raw_sql("PRAGMA user_version = 1")
+                .execute(&mut *transaction)
+                .await
+                .during("writing the schema's version")?;
+            transaction.commit().await.during("making the schema")
+        }
+        SCHEMA_VERSION => Ok(()),
+        newer => Err(StoreError::Newer {
+            found: newer,
+            known: SCHEMA_VERSION,
+        }),
+    }
+}
+
+/// A part of a long list, counted from 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    pub number: i64,
+    pub size: i64,
+}
+
+impl Page {
+    fn offset(self) -> i64 {
+        (self.number - 1).saturating_mul(self.size)
+    }
+}
+
+/// Milliseconds since 1970 in UTC.
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
