@@ -1,1 +1,24 @@
-//! Turns .gitlab-ci.yml into a job graph, or into every diagnostic it deserves.
+//! Turns `.gitlab-ci.yml` into a job graph, or into every diagnostic it deserves.
+//!
+//! Everything comes in as a value: texts, the ref, variables, changed files, included files; out
+//! comes a [`Graph`] that leaves nothing to choose, with all diagnostics of all files. The crate
+//! knows no file system, network, clock or runner. What a runner cannot do is carried all the same.
+
+mod compile;
+mod diagnostic;
+mod graph;
+mod input;
+mod render;
+mod variables;
+
+pub use compile::{Compiled, compile, compile_with};
+pub use diagnostic::{Diagnostic, Level, Place};
+pub use graph::{
+    AllowFailure, Artifacts, AutoCancel, Cache, CacheKey, CachePolicy, Environment,
+    EnvironmentAction, Graph, Hooks, IdToken, Image, Job, JobFailureCancel, Matrix, Need,
+    NewCommitCancel, Parallel, Release, Retry, SaveWhen, Service, Trigger, TriggerInclude,
+    TriggerTarget, When,
+};
+pub use input::{Changes, Fetched, Input, Layers, Location, Source};
+pub use render::Sources;
+pub use variables::{expand, expand_text, merge};
