@@ -9,6 +9,7 @@ mod body;
 mod command;
 mod commit;
 mod error;
+mod head;
 mod key;
 mod object_id;
 mod output;

@@ -1,8 +1,16 @@
 //! Reading a repository: refs, commits, files.
 
 use model::{CommitId, GitRef};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
+use crate::commit::{parse_commit, tag_message};
 use crate::{CommitInfo, GitError, ObjectId, Repository};
+
+/// The largest list of refs or files, in bytes.
+const LIST_LIMIT: u64 = 128 << 20;
+
+/// The largest commit or tag object, in bytes.
+const MESSAGE_LIMIT: u64 = 1 << 20;
 
 /// A branch or tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +29,32 @@ impl Repository {
     /// # Errors
     /// When git fails.
     pub async fn refs(&self) -> Result<Vec<Reference>, GitError> {
-        todo!()
+        let format = "--format=%(refname) %(objectname) %(objecttype)";
+        let list = self
+            .git("for-each-ref")
+            .args([format, "refs/heads", "refs/tags"])
+            .output(b"", LIST_LIMIT)
+            .await?;
+        let list = String::from_utf8_lossy(&list).into_owned();
+        let found: Vec<_> = list.lines().filter_map(Found::parse).collect();
+        let tags = found.iter().filter(|found| !found.is_commit);
+        let mut peeled = self
+            .commits_of(tags.map(|tag| &tag.object))
+            .await?
+            .into_iter();
+        let references = found.into_iter().filter_map(|found| {
+            let commit = if found.is_commit {
+                Some(found.object.clone().into_commit())
+            } else {
+                peeled.next().flatten()
+            };
+            Some(Reference {
+                name: found.name.to_owned(),
+                object: found.object,
+                commit: commit?,
+            })
+        });
+        Ok(references.collect())
     }
 
     /// The commit of a branch or tag; none when there is no such ref.
@@ -29,8 +62,29 @@ impl Repository {
     /// # Errors
     /// When git fails.
     pub async fn resolve(&self, name: &GitRef) -> Result<Option<CommitId>, GitError> {
-        let _ = name;
-        todo!()
+        let commits = self.commits_of([name.full()]).await?;
+        Ok(commits.into_iter().next().flatten())
+    }
+
+    /// The commits that these objects or full ref names lead to, in the same order.
+    pub(crate) async fn commits_of<T: std::fmt::Display>(
+        &self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<Option<CommitId>>, GitError> {
+        let input: String = names
+            .into_iter()
+            .map(|name| format!("{name}^{{commit}}\n"))
+            .collect();
+        if input.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self
+            .git("cat-file")
+            .args(["--batch-check=%(objectname)"])
+            .output(input.as_bytes(), LIST_LIMIT)
+            .await?;
+        let answers = String::from_utf8_lossy(&answers).into_owned();
+        Ok(answers.lines().map(|line| line.parse().ok()).collect())
     }
 
     /// What a commit says about itself; none when there is no such commit.
@@ -38,8 +92,10 @@ impl Repository {
     /// # Errors
     /// When git fails.
     pub async fn commit(&self, id: &CommitId) -> Result<Option<CommitInfo>, GitError> {
-        let _ = id;
-        todo!()
+        let object = self.object(id.as_str(), MESSAGE_LIMIT).await?;
+        Ok(object
+            .filter(|object| object.kind == "commit")
+            .map(|object| parse_commit(id.clone(), &object.content)))
     }
 
     /// The content of a file; none when the commit has no such file.
@@ -52,8 +108,13 @@ impl Repository {
         path: &str,
         limit: u64,
     ) -> Result<Option<Vec<u8>>, GitError> {
-        let _ = (commit, path, limit);
-        todo!()
+        if path.contains(['\n', '\0']) {
+            return Ok(None);
+        }
+        let object = self.object(&format!("{commit}:{path}"), limit).await?;
+        Ok(object
+            .filter(|object| object.kind == "blob")
+            .map(|object| object.content))
     }
 
     /// The paths of all files of a commit, in git's order.
@@ -61,8 +122,9 @@ impl Repository {
     /// # Errors
     /// When there is no such commit, or too many files; when git fails.
     pub async fn list_files(&self, commit: &CommitId) -> Result<Vec<String>, GitError> {
-        let _ = commit;
-        todo!()
+        let git = self.git("ls-tree");
+        let git = git.args(["-r", "-z", "--name-only", "--full-tree", commit.as_str()]);
+        Ok(paths(&git.output(b"", LIST_LIMIT).await?))
     }
 
     /// The paths that differ between two commits; all files of `new` when there is no `old`.
@@ -74,25 +136,13 @@ impl Repository {
         old: Option<&CommitId>,
         new: &CommitId,
     ) -> Result<Vec<String>, GitError> {
-        let _ = (old, new);
-        todo!()
-    }
-
-    /// The branch that a clone checks out. It need not exist yet in an empty repository.
-    ///
-    /// # Errors
-    /// When git fails.
-    pub async fn default_branch(&self) -> Result<GitRef, GitError> {
-        todo!()
-    }
-
-    /// Makes this branch the one that a clone checks out.
-    ///
-    /// # Errors
-    /// When git fails.
-    pub async fn set_default_branch(&self, branch: &GitRef) -> Result<(), GitError> {
-        let _ = branch;
-        todo!()
+        let Some(old) = old else {
+            return self.list_files(new).await;
+        };
+        let git = self.git("diff-tree");
+        let git = git.args(["-r", "-z", "--name-only", "--no-renames"]);
+        let git = git.args([old.as_str(), new.as_str(), "--"]);
+        Ok(paths(&git.output(b"", LIST_LIMIT).await?))
     }
 
     /// The message of an annotated tag, without its signature; none for a lightweight tag.
@@ -100,8 +150,10 @@ impl Repository {
     /// # Errors
     /// When git fails.
     pub async fn tag_message(&self, tag: &GitRef) -> Result<Option<String>, GitError> {
-        let _ = tag;
-        todo!()
+        let object = self.object(&tag.full(), MESSAGE_LIMIT).await?;
+        Ok(object
+            .filter(|object| object.kind == "tag")
+            .map(|object| tag_message(&object.content)))
     }
 
     /// Deletes a branch or tag; nothing happens when there is none.
@@ -109,7 +161,77 @@ impl Repository {
     /// # Errors
     /// When git fails.
     pub async fn delete_ref(&self, name: &GitRef) -> Result<(), GitError> {
-        let _ = name;
-        todo!()
+        let git = self.git("update-ref").args(["-d", &name.full()]);
+        git.output(b"", 1000).await.map(drop)
     }
+
+    /// One object, by anything that `git cat-file --batch` takes; none when it is missing.
+    async fn object(&self, name: &str, limit: u64) -> Result<Option<Object>, GitError> {
+        let operation = "cat-file";
+        let (mut process, pipes) = self.git(operation).args(["--batch"]).start()?;
+        let mut stdin = pipes.stdin;
+        let mut stdout = BufReader::new(pipes.stdout);
+        let exchange = async {
+            stdin.write_all(format!("{name}\n").as_bytes()).await?;
+            drop(stdin);
+            let mut heading = Vec::new();
+            let mut start = (&mut stdout).take(2 * name.len() as u64 + 200);
+            start.read_until(b'\n', &mut heading).await?;
+            Ok(heading)
+        };
+        let heading = exchange.await.map_err(GitError::process(operation))?;
+        let Some((kind, size)) = parse_heading(&heading) else {
+            return Ok(None);
+        };
+        if size > limit {
+            let what = format!("`{name}`");
+            return Err(GitError::TooLarge { what, limit });
+        }
+        let mut content = vec![0; usize::try_from(size).unwrap_or(0)];
+        let read = stdout.read_exact(&mut content).await;
+        read.map_err(GitError::process(operation))?;
+        drop(stdout);
+        process.wait().await?;
+        Ok(Some(Object { kind, content }))
+    }
+}
+
+struct Object {
+    kind: String,
+    content: Vec<u8>,
+}
+
+/// `ID KIND SIZE`; anything else says that the object is missing.
+fn parse_heading(line: &[u8]) -> Option<(String, u64)> {
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let mut words = line.split(' ');
+    let (id, kind, size) = (words.next()?, words.next()?, words.next()?);
+    let whole = words.next().is_none() && id.parse::<ObjectId>().is_ok();
+    let size = size.parse().ok().filter(|_| whole)?;
+    Some((kind.to_owned(), size))
+}
+
+struct Found<'a> {
+    name: &'a str,
+    object: ObjectId,
+    is_commit: bool,
+}
+
+impl<'a> Found<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut words = line.split(' ');
+        Some(Self {
+            name: words.next()?,
+            object: words.next()?.parse().ok()?,
+            is_commit: words.next()? == "commit",
+        })
+    }
+}
+
+/// Paths that are not UTF-8 are left out: nothing in a pipeline's file can name them.
+fn paths(list: &[u8]) -> Vec<String> {
+    list.split(|&byte| byte == 0)
+        .filter(|path| !path.is_empty())
+        .filter_map(|path| String::from_utf8(path.to_vec()).ok())
+        .collect()
 }
