@@ -42,7 +42,9 @@ impl Config {
 impl Addresses {
     /// `http` or `https`.
     pub(crate) fn scheme(&self) -> &str {
-        self.url.split_once("://").map_or("http", |(scheme, _)| scheme)
+        self.url
+            .split_once("://")
+            .map_or("http", |(scheme, _)| scheme)
     }
 
     /// Host and port as written in the address.
@@ -94,7 +96,10 @@ mod tests {
         let addresses = config.addresses("127.0.0.1:80".parse().unwrap());
         assert_eq!(addresses.url, "https://ci.example.org:8443");
         assert_eq!(addresses.registry, "ci.example.org:8443");
-        assert_eq!((addresses.host(), addresses.port()), ("ci.example.org", "8443"));
+        assert_eq!(
+            (addresses.host(), addresses.port()),
+            ("ci.example.org", "8443")
+        );
         assert_eq!(addresses.page("a/b"), "https://ci.example.org:8443/a/b");
     }
 

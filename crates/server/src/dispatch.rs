@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::{RunnerId, Secret};
-use runner_api::{JobResponse, RunnerFeatures};
+use runner_api::JobResponse;
 
 use crate::App;
 use crate::auth::JOB_TOKEN_PREFIX;
@@ -28,7 +28,6 @@ pub(crate) struct Runners {
 /// A runner's question for work.
 pub(crate) struct Asked {
     pub runner: RunnerRow,
-    pub features: RunnerFeatures,
 }
 
 impl Runners {
@@ -101,7 +100,11 @@ impl App {
         let wanted = if tags.is_empty() {
             "takes jobs without tags".to_owned()
         } else {
-            format!("has the tag{} {}", if tags.len() > 1 { "s" } else { "" }, tags.join(", "))
+            format!(
+                "has the tag{} {}",
+                if tags.len() > 1 { "s" } else { "" },
+                tags.join(", ")
+            )
         };
         Ok(if fitting.is_empty() {
             Some(format!(

@@ -111,7 +111,11 @@ impl Parts<'_> {
         });
         let manual = manual.transpose()?.unwrap_or_default();
         let protected = is_protected(&self.pipeline.git_ref, &self.commit.default_branch);
-        let environment = self.job.environment.as_ref().map(|found| found.name.as_str());
+        let environment = self
+            .job
+            .environment
+            .as_ref()
+            .map(|found| found.name.as_str());
         let seen = |rows: Vec<VariableRow>| visible(rows, protected, environment);
         let layers = [
             predefined::of_pipeline(&self.pipeline_facts(protected)),
@@ -187,7 +191,10 @@ impl Parts<'_> {
             before_sha: self.pipeline.before_sha.clone(),
             ref_type,
             // the commit itself under a name of the pipeline's own, then the ref: it may have moved on
-            refspecs: vec![format!("+{sha}:refs/pipelines/{}", self.pipeline.id), refspec],
+            refspecs: vec![
+                format!("+{sha}:refs/pipelines/{}", self.pipeline.id),
+                refspec,
+            ],
             depth: 20,
         }
     }
@@ -312,7 +319,9 @@ fn cache(cache: &ci::Cache) -> Cache {
         CacheKey::Text(text) => text.clone(),
         CacheKey::Files { files, prefix, .. } => {
             let files = files.join("-");
-            prefix.as_ref().map_or(files.clone(), |prefix| format!("{prefix}-{files}"))
+            prefix
+                .as_ref()
+                .map_or(files.clone(), |prefix| format!("{prefix}-{files}"))
         }
     };
     Cache {
@@ -365,7 +374,11 @@ mod tests {
             ("a*b*c", Some("a-b-c"), true),
             ("a*b*c", Some("a-c"), false),
         ] {
-            assert_eq!(scope_matches(scope, environment), expected, "{scope} {environment:?}");
+            assert_eq!(
+                scope_matches(scope, environment),
+                expected,
+                "{scope} {environment:?}"
+            );
         }
     }
 }

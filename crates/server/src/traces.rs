@@ -181,10 +181,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let traces = Traces::new(folder.path().to_owned());
         let job = JobId(4711);
-        assert_eq!(traces.append(job, 0, b"abc").await.unwrap(), Append::Done(3));
+        assert_eq!(
+            traces.append(job, 0, b"abc").await.unwrap(),
+            Append::Done(3)
+        );
         assert_eq!(traces.append(job, 5, b"x").await.unwrap(), Append::Gap(3));
         assert_eq!(traces.append(job, 0, b"abc").await.unwrap(), Append::Gap(3));
-        assert_eq!(traces.append(job, 3, b"def").await.unwrap(), Append::Done(6));
+        assert_eq!(
+            traces.append(job, 3, b"def").await.unwrap(),
+            Append::Done(6)
+        );
         assert_eq!(traces.read(job, 2, 3).await.unwrap(), b"cde");
         assert_eq!(traces.read(job, 9, 3).await.unwrap(), b"");
         traces.finish(job).await.unwrap();

@@ -4,8 +4,8 @@ use ci::Graph;
 use model::{JobId, PipelineId, ProjectId};
 use pipeline::{Effect, JobState, Run, RunState, Status};
 
-use super::update::{self, Details};
 use super::EngineError;
+use super::update::{self, Details};
 use crate::store::{Store, StoreError};
 
 /// What an event about a pipeline needs at hand.

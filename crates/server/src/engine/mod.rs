@@ -199,9 +199,7 @@ impl Engine {
 
     /// Tells whoever waits: runners, followers, resource groups.
     fn announce(&self, id: PipelineId, project: ProjectId, effects: &[Effect], graph: &Graph) {
-        let is_pending = |effect: &Effect| {
-            matches!(effect, Effect::Job { status, .. } if *status == Status::Pending)
-        };
+        let is_pending = |effect: &Effect| matches!(effect, Effect::Job { status, .. } if *status == Status::Pending);
         if effects.iter().any(is_pending) {
             self.inner.queue.changed();
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use base64::Engine as _;
@@ -54,9 +55,16 @@ impl Authenticated {
             Err(_) => app.store.project_by_path(id).await?,
         };
         let project = found
-            .filter(|project| self.0.may(&project.path, Level::Reporter, Scope::ReadApi) || self.0.may(&project.path, Level::Reporter, Scope::Api))
+            .filter(|project| {
+                self.0.may(&project.path, Level::Reporter, Scope::ReadApi)
+                    || self.0.may(&project.path, Level::Reporter, Scope::Api)
+            })
             .ok_or_else(|| ApiError::not_found(format_args!("project {id}")))?;
-        let scope = if level <= Level::Reporter { Scope::ReadApi } else { Scope::Api };
+        let scope = if level <= Level::Reporter {
+            Scope::ReadApi
+        } else {
+            Scope::Api
+        };
         if self.0.may(&project.path, level, scope) {
             Ok(project)
         } else {
@@ -92,7 +100,7 @@ pub(crate) fn session_token(parts: &Parts) -> Option<Secret> {
 }
 
 /// User name and password of `Authorization: Basic`, as git and docker send them.
-pub(crate) fn basic(headers: &axum::http::HeaderMap) -> Option<(String, Secret)> {
+pub(crate) fn basic(headers: &HeaderMap) -> Option<(String, Secret)> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let encoded = value.strip_prefix("Basic ")?;
     let text = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;

@@ -133,8 +133,6 @@ fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         let io = error.downcast_ref::<std::io::Error>();
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
-            || error
-                .to_string()
-                .contains("database or disk is full")
+            || error.to_string().contains("database or disk is full")
     })
 }

@@ -49,7 +49,10 @@ async fn answer(
     let advertise = path == "info/refs";
     let expected = if advertise { Method::GET } else { Method::POST };
     if *request.method() != expected {
-        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {expected}")));
+        return Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("use {expected}"),
+        ));
     }
     let service: Service = if advertise {
         service_parameter(request.uri().query()).parse()?
@@ -69,7 +72,9 @@ async fn answer(
             let output = repository.upload_pack(body(request, protocol)).await?;
             Ok(reply(service.result_type(), Body::from_stream(output)))
         }
-        Service::ReceivePack => receive(app, project, repository, caller, body(request, protocol)).await,
+        Service::ReceivePack => {
+            receive(app, project, repository, caller, body(request, protocol)).await
+        }
     }
 }
 
@@ -113,27 +118,42 @@ async fn find_project(
     caller: &Caller,
 ) -> Result<Project, Refusal> {
     let parsed: ProjectPath = path.parse().map_err(|error: model::PathError| {
-        Refusal::new(StatusCode::NOT_FOUND, format!("there is no such project: {error}"))
+        Refusal::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no such project: {error}"),
+        )
     })?;
     let (level, scope) = match service {
         Service::UploadPack => (Level::Reporter, Scope::ReadRepository),
         Service::ReceivePack => (Level::Developer, Scope::WriteRepository),
     };
-    let found = app.store.project_by_path(path).await.map_err(|error| Refusal::internal(&error))?;
+    let found = app
+        .store
+        .project_by_path(path)
+        .await
+        .map_err(|error| Refusal::internal(&error))?;
     match found {
         Some(project) if caller.may(&project.path, level, scope) => Ok(project),
         Some(project) if caller.may(&project.path, Level::Reporter, Scope::ReadRepository) => {
-            Err(Refusal::new(StatusCode::FORBIDDEN, format!(
-                "your token or your role does not allow pushing to {}\nhint: ask for the role Developer, or make a token with the scope write_repository",
-                project.path
-            )))
+            Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                format!(
+                    "your token or your role does not allow pushing to {}\nhint: ask for the role Developer, or make a token with the scope write_repository",
+                    project.path
+                ),
+            ))
         }
-        None if service == Service::ReceivePack && caller.may(&parsed, Level::Maintainer, scope) => {
+        None if service == Service::ReceivePack
+            && caller.may(&parsed, Level::Maintainer, scope) =>
+        {
             create_project(app, &parsed).await
         }
-        _ => Err(Refusal::new(StatusCode::NOT_FOUND, format!(
-            "there is no project {path}, or your token may not see it\nhint: `lotse project list` shows those you can see"
-        ))),
+        _ => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            format!(
+                "there is no project {path}, or your token may not see it\nhint: `lotse project list` shows those you can see"
+            ),
+        )),
     }
 }
 
@@ -179,7 +199,10 @@ fn body(request: Request, protocol: Protocol) -> git::Request {
 fn reply(content_type: &'static str, body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, "no-cache, max-age=0, must-revalidate"),
+        (
+            header::CACHE_CONTROL,
+            "no-cache, max-age=0, must-revalidate",
+        ),
     ];
     (headers, body).into_response()
 }
@@ -205,7 +228,9 @@ impl Refusal {
     fn log_in(message: &str) -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
-            format!("{message}\nhint: any user name, and a token from `lotse token create` as password"),
+            format!(
+                "{message}\nhint: any user name, and a token from `lotse token create` as password"
+            ),
         )
     }
 
@@ -235,7 +260,9 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, format!("{}\n", self.message)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let value = header::HeaderValue::from_static("Basic realm=\"Lotse\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, value);
         }
         response
     }
@@ -250,7 +277,10 @@ mod tests {
         for (path, expected) in [
             ("a/b.git/info/refs", Some(("a/b", "info/refs"))),
             ("a/b/info/refs", Some(("a/b", "info/refs"))),
-            ("a/c/b.git/git-receive-pack", Some(("a/c/b", "git-receive-pack"))),
+            (
+                "a/c/b.git/git-receive-pack",
+                Some(("a/c/b", "git-receive-pack")),
+            ),
             ("a/b/-/jobs/1", None),
             ("info/refs", None),
         ] {

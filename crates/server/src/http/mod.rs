@@ -20,10 +20,14 @@ use axum::routing::get;
 
 pub(crate) use caller::{Authenticated, COOKIE_NAME, session_token};
 pub(crate) use error::{ApiError, chain};
-pub(crate) use follow::{follow_job, follow_pipeline};
+pub(crate) use follow::follow_job;
+pub(crate) use runners::{REGISTRATION_PREFIX, RUNNER_PREFIX};
 
 use crate::App;
 use crate::web;
+
+/// What a personal token starts with.
+pub(crate) const TOKEN_PREFIX: &str = "lot-";
 
 /// All routes. What is none of the fixed ones is an address below a project: of its repository
 /// (`/group/name.git/…`) or of its pages (`/group/name/-/…`).
@@ -41,7 +45,7 @@ pub(crate) fn router(app: Arc<App>, images: registry::Registry) -> Router {
 
 /// Answers when the server can read its database.
 async fn health(State(app): State<Arc<App>>) -> Response {
-    match app.store.has_users().await {
+    match app.store.has_tokens().await {
         Ok(_) => (StatusCode::OK, "ok\n").into_response(),
         Err(error) => ApiError::from(error).into_response(),
     }

@@ -12,8 +12,8 @@ use axum::{Json, Router};
 use model::{JobId, Secret};
 use pipeline::Status;
 use runner_api::{
-    ByteRange, JobRequest, JobState, RegisterRequest, RegisterResponse, UnregisterRequest,
-    UpdateRequest, VerifyRequest, VersionInfo, name,
+    ByteRange, FailureReason, JobRequest, JobState, RegisterRequest, RegisterResponse,
+    UnregisterRequest, UpdateRequest, VerifyRequest, VersionInfo, name,
 };
 
 use super::ApiError;
@@ -52,10 +52,10 @@ async fn register(
     Json(request): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
     if app.runners.registration_token(&app.store).await? != request.token {
-        return Err(ApiError::forbidden(
-            "403 Forbidden: the registration token is wrong",
-        )
-        .hint("`lotse runner create` makes a token for one runner"));
+        return Err(
+            ApiError::forbidden("403 Forbidden: the registration token is wrong")
+                .hint("`lotse runner create` makes a token for one runner"),
+        );
     }
     let token = Secret::random(RUNNER_PREFIX);
     let tags = request.tag_list.0;
@@ -106,16 +106,21 @@ async fn request_job(
     Json(request): Json<JobRequest>,
 ) -> Result<Response, ApiError> {
     let runner = runner(&app, &request.token, &request.info).await?;
-    let asked = Asked {
-        runner,
-        features: request.info.features,
-    };
-    match tokio::time::timeout(LONG_POLL, app.next_job(&asked)).await {
-        Ok(job) => Ok((StatusCode::CREATED, Json(job?)).into_response()),
-        Err(_) => {
+    let asked = Asked { runner };
+    let deadline = tokio::time::Instant::now() + LONG_POLL;
+    let mut changes = app.queue.subscribe();
+    loop {
+        if let Some(job) = app.take_job(&asked).await? {
+            return Ok((StatusCode::CREATED, Json(job)).into_response());
+        }
+        // only the waiting may be cut off, never the taking
+        if tokio::time::timeout_at(deadline, changes.changed())
+            .await
+            .is_err()
+        {
             let mut response = StatusCode::NO_CONTENT.into_response();
             set(&mut response, name::LAST_UPDATE, &app.queue.version());
-            Ok(response)
+            return Ok(response);
         }
     }
 }
@@ -143,7 +148,12 @@ async fn append_trace(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let job = job(&app, id, header(&headers, name::JOB_TOKEN).map(Secret::from)).await?;
+    let job = job(
+        &app,
+        id,
+        header(&headers, name::JOB_TOKEN).map(Secret::from),
+    )
+    .await?;
     if !is_at_work(&job) {
         return Ok(not_at_work(&job));
     }
@@ -164,8 +174,16 @@ async fn append_trace(
     };
     let mut response = status.into_response();
     set(&mut response, name::JOB_STATUS, &job.status.to_string());
-    set(&mut response, name::RANGE, &ByteRange::of_size(size).to_string());
-    set(&mut response, name::TRACE_UPDATE_INTERVAL, update_interval(&app, id));
+    set(
+        &mut response,
+        name::RANGE,
+        &ByteRange::of_size(size).to_string(),
+    );
+    set(
+        &mut response,
+        name::TRACE_UPDATE_INTERVAL,
+        update_interval(&app, id),
+    );
     Ok(response)
 }
 
@@ -191,7 +209,9 @@ async fn update_job(
         }
         JobState::Success => Outcome::Success,
         JobState::Failed => Outcome::Failed {
-            reason: request.failure_reason.unwrap_or_default(),
+            reason: request
+                .failure_reason
+                .unwrap_or(FailureReason::UnknownFailure),
             exit_code: request.exit_code,
         },
     };

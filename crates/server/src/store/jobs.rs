@@ -59,6 +59,7 @@ pub(crate) struct JobRow {
     pub status: Status,
     pub allow_failure: bool,
     pub state: String,
+    pub resource_group: Option<String>,
     pub runner: Option<RunnerId>,
     pub failure_reason: Option<String>,
     pub exit_code: Option<i64>,
@@ -83,6 +84,7 @@ struct Row {
     status: String,
     allow_failure: bool,
     state: String,
+    resource_group: Option<String>,
     runner_id: Option<i64>,
     failure_reason: Option<String>,
     exit_code: Option<i64>,
@@ -113,6 +115,7 @@ impl TryFrom<Row> for JobRow {
             status: row.status.parse().map_err(|_| damaged("the status"))?,
             allow_failure: row.allow_failure,
             state: row.state,
+            resource_group: row.resource_group,
             runner: row.runner_id.map(RunnerId),
             failure_reason: row.failure_reason,
             exit_code: row.exit_code,
@@ -155,13 +158,12 @@ impl Store {
 
     /// A pipeline's attempts in the order of its graph, the newest attempt of each last.
     pub(crate) async fn jobs(&self, pipeline: PipelineId) -> Result<Vec<JobRow>, StoreError> {
-        let found = sqlx::query_as(
-            "SELECT * FROM jobs WHERE pipeline_id = $1 ORDER BY node, attempt",
-        )
-        .bind(pipeline.0)
-        .fetch_all(&self.read)
-        .await
-        .during("reading a pipeline's jobs")?;
+        let found =
+            sqlx::query_as("SELECT * FROM jobs WHERE pipeline_id = $1 ORDER BY node, attempt")
+                .bind(pipeline.0)
+                .fetch_all(&self.read)
+                .await
+                .during("reading a pipeline's jobs")?;
         rows(found)
     }
 
@@ -184,10 +186,7 @@ impl Store {
     }
 
     /// Every attempt with this status, the oldest first.
-    pub(crate) async fn jobs_with_status(
-        &self,
-        status: Status,
-    ) -> Result<Vec<JobRow>, StoreError> {
+    pub(crate) async fn jobs_with_status(&self, status: Status) -> Result<Vec<JobRow>, StoreError> {
         let found = sqlx::query_as("SELECT * FROM jobs WHERE status = $1 ORDER BY id")
             .bind(status.to_string())
             .fetch_all(&self.read)

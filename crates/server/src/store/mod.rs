@@ -18,14 +18,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
 pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
-pub(crate) use projects::{Group, Project, RefTarget};
+pub(crate) use projects::{Group, Project};
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
 pub(crate) use users::{NewToken, TokenRow, User};
 pub(crate) use variables::{NewVariable, Owner, VariableRow};

@@ -174,15 +174,6 @@ impl Store {
         rows.into_iter().map(|row| self.pipeline_row(row)).collect()
     }
 
-    /// How many pipelines a project has.
-    pub(crate) async fn count_pipelines(&self, project: ProjectId) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT count(*) FROM pipelines WHERE project_id = $1")
-            .bind(project.0)
-            .fetch_one(&self.read)
-            .await
-            .during("counting pipelines")
-    }
-
     fn pipeline_row(&self, row: Row) -> Result<PipelineRow, StoreError> {
         let damaged = |what: &str| StoreError::Damaged {
             what: format!("{what} of pipeline {}", row.id),

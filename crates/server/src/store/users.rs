@@ -39,12 +39,12 @@ pub(crate) struct TokenRow {
 }
 
 impl Store {
-    /// Whether anybody can log in yet.
-    pub(crate) async fn has_users(&self) -> Result<bool, StoreError> {
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)")
+    /// Whether anybody could ever log in.
+    pub(crate) async fn has_tokens(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tokens)")
             .fetch_one(&self.read)
             .await
-            .during("counting the users")
+            .during("looking for tokens")
     }
 
     /// Makes a user.

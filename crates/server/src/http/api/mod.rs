@@ -1,0 +1,90 @@
+//! The REST API, in GitLab's shapes, so that its clients work.
+
+mod jobs;
+mod pipelines;
+mod projects;
+mod runners;
+mod tokens;
+mod variables;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, extract::Query};
+use serde::Deserialize;
+
+use crate::App;
+use crate::predefined::GITLAB_VERSION;
+use crate::store::Page;
+
+pub(crate) use jobs::{full_json, job_json, pending_reasons};
+pub(crate) use pipelines::pipeline_json;
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/version", get(version))
+        .merge(projects::router())
+        .merge(variables::router())
+        .merge(pipelines::router())
+        .merge(jobs::router())
+        .merge(runners::router())
+        .merge(tokens::router())
+}
+
+async fn version(_caller: super::Authenticated) -> Json<serde_json::Value> {
+    let (major, minor, patch) = GITLAB_VERSION;
+    Json(serde_json::json!({
+        "version": format!("{major}.{minor}.{patch}"),
+        "revision": env!("CARGO_PKG_VERSION"),
+        "enterprise": false,
+        "lotse": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// `?page=…&per_page=…`, as in GitLab: from 1, 20 a page, 100 at most.
+#[derive(Debug, Deserialize)]
+struct Paging {
+    page: Option<i64>,
+    per_page: Option<i64>,
+}
+
+impl Paging {
+    fn page(&self) -> Page {
+        Page {
+            number: self.page.unwrap_or(1).clamp(1, 1_000_000),
+            size: self.per_page.unwrap_or(20).clamp(1, 100),
+        }
+    }
+}
+
+type PageQuery = Query<Paging>;
+
+/// A page of a list, with the headers that GitLab's clients page by.
+fn paged(items: Vec<serde_json::Value>, page: Page) -> Response {
+    let full = i64::try_from(items.len()).is_ok_and(|count| count == page.size);
+    let next = if full {
+        (page.number + 1).to_string()
+    } else {
+        String::new()
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("x-page", page.number.to_string()),
+        ("x-per-page", page.size.to_string()),
+        ("x-next-page", next),
+    ] {
+        let value = HeaderValue::from_str(&value).expect("digits are a header's value");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    (headers, Json(items)).into_response()
+}
+
+/// A page of a list that is at hand as a whole.
+fn part(items: Vec<serde_json::Value>, page: Page) -> Response {
+    let skip = usize::try_from((page.number - 1) * page.size).unwrap_or(usize::MAX);
+    let take = usize::try_from(page.size).unwrap_or(usize::MAX);
+    paged(items.into_iter().skip(skip).take(take).collect(), page)
+}
