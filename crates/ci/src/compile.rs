@@ -1,6 +1,20 @@
 //! From text to graph: the story of a compilation.
 
-use crate::{Diagnostic, Fetched, Graph, Input, Location, Sources};
+use model::Variable;
+
+use crate::assemble::assemble;
+use crate::draft::{Context, Draft, Fate};
+use crate::extend::extend;
+use crate::globals::Globals;
+use crate::load::Loader;
+use crate::report::{Problem, Report};
+use crate::rules::{Decision, Facts};
+use crate::scope::{Outside, Scope};
+use crate::yaml::{Map, Node};
+use crate::{
+    AutoCancel, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose, Sources, danger, read,
+    reference,
+};
 
 /// What came of a compilation.
 #[derive(Debug, Clone)]
@@ -10,11 +24,29 @@ pub struct Compiled {
     pub graph: Option<Graph>,
     /// All of them, by file and place.
     pub diagnostics: Vec<Diagnostic>,
+    /// Jobs of the file that do not run here, and why.
+    pub left_out: Vec<LeftOut>,
     /// Files that are included and were not among [`Input::files`]. While there are any, `graph`
     /// is `None`: add them and compile again, or use [`compile_with`].
     pub wanted: Vec<Location>,
+    /// The file with all that it includes, merged, with `extends` and references carried out: the
+    /// configuration that the jobs were read from.
+    pub merged: serde_json::Value,
     /// The texts the diagnostics speak of, to render them with.
     pub sources: Sources,
+}
+
+/// A job that does not run for this ref and source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The job; empty for the whole pipeline (`workflow`).
+    pub job: String,
+    /// Its stage.
+    pub stage: String,
+    /// Why not.
+    pub reason: String,
+    /// What decided it.
+    pub place: Place,
 }
 
 impl Compiled {
@@ -31,12 +63,38 @@ impl Compiled {
 
 /// Compiles a file, and what it includes, for one ref.
 pub fn compile(input: &Input) -> Compiled {
-    let mut sources = Sources::default();
-    sources.insert(&*input.name, &*input.text);
+    let mut report = Report::default();
+    let outside = Outside::new(input);
+    let facts = Facts::new(input);
+    let scope = Scope::of_settings(&outside);
+    let mut loader = Loader::new(input, &facts, &scope, &mut report);
+    let loaded = loader.main();
+    let wanted = loader.wanted;
+    let mut done = Done::default();
+    if let (Some(tree), true) = (loaded, wanted.is_empty()) {
+        let tree = extend(&tree, &mut report);
+        let tree = reference::resolve(tree, &mut report);
+        done = jobs(tree, &outside, &facts, &mut report);
+    }
+    let graph = done
+        .graph
+        .filter(|_| report.errors == 0 && wanted.is_empty());
+    let left_out = done.left_out.into_iter();
+    let left_out = left_out
+        .map(|(job, stage, reason, span)| LeftOut {
+            job,
+            stage,
+            reason,
+            place: report.place(span),
+        })
+        .collect();
+    let (diagnostics, sources) = report.finish();
     Compiled {
-        graph: Some(Graph::default()),
-        diagnostics: Vec::new(),
-        wanted: Vec::new(),
+        graph,
+        diagnostics,
+        left_out,
+        wanted,
+        merged: done.merged,
         sources,
     }
 }
@@ -49,8 +107,130 @@ pub fn compile_with(mut input: Input, mut fetch: impl FnMut(&Location) -> Fetche
             return compiled;
         }
         for location in compiled.wanted {
-            let fetched = fetch(&location);
-            input.files.insert(location, fetched);
+            if !input.files.contains_key(&location) {
+                let fetched = fetch(&location);
+                input.files.insert(location, fetched);
+            }
         }
+    }
+}
+
+#[derive(Default)]
+struct Done {
+    graph: Option<Graph>,
+    left_out: Vec<(String, String, String, crate::yaml::Span)>,
+    merged: serde_json::Value,
+}
+
+fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report) -> Done {
+    let globals = Globals::read(&tree, report);
+    let mut done = Done::default();
+    let mut graph = Graph {
+        variables: globals.variables.clone(),
+        ..Graph::default()
+    };
+    let runs = workflow(&globals, outside, facts, &mut graph, &mut done, report);
+    let variables = graph.variables.clone();
+    let context = Context {
+        globals: &globals,
+        variables: &variables,
+        outside,
+        facts,
+    };
+    let mut any = false;
+    let mut drafts = Vec::new();
+    for entry in Globals::jobs(&tree) {
+        any = true;
+        drafts.extend(Draft::new(entry, &context, report));
+    }
+    if !any && report.errors == 0 {
+        let message = "there is no job in this file";
+        let problem = match facts.input.purpose {
+            Purpose::Create => Problem::error("no-jobs", first_span(&tree), message),
+            Purpose::Check => Problem::warning("no-jobs", first_span(&tree), message),
+        };
+        report.add(problem.hint(
+            "write at least one job with a `script`; names with a `.` in front are not jobs",
+        ));
+    }
+    danger::look(&drafts, &context, report);
+    for draft in &drafts {
+        if let Fate::LeftOut(reason, span) = &draft.fate {
+            let stage = globals.stages[draft.stage].to_string();
+            let left = (draft.name.to_string(), stage, reason.clone(), *span);
+            done.left_out.push(left);
+        }
+    }
+    let graph = assemble(&drafts, &context, graph, report);
+    done.graph = Some(if runs { graph } else { Graph::default() });
+    done.merged = crate::yaml::to_json(&Node::new(
+        crate::yaml::Value::Map(std::sync::Arc::new(tree)),
+        crate::yaml::Span::default(),
+    ));
+    done
+}
+
+/// Whether there is a pipeline at all; its name, variables and auto-cancel.
+fn workflow(
+    globals: &Globals,
+    outside: &Outside<'_>,
+    facts: &Facts<'_>,
+    graph: &mut Graph,
+    done: &mut Done,
+    report: &mut Report,
+) -> bool {
+    let Some(workflow) = &globals.workflow else {
+        return true;
+    };
+    graph.auto_cancel = read::auto_cancel(workflow.get("auto_cancel"), AutoCancel::default());
+    if let Some(rules) = workflow.get("rules").filter(|node| !node.is_null()) {
+        let scope = Scope {
+            outside,
+            job: &[],
+            lists: vec![&globals.variables],
+        };
+        let never = |rule: &Node| rule.get("when").and_then(Node::as_str) == Some("never");
+        let decision = facts.decide(rules, &scope, report);
+        let rule = match decision {
+            Decision::Rule(rule) if !never(&rule) => rule,
+            decision => {
+                let (reason, span) = match decision {
+                    Decision::Rule(rule) => {
+                        let (words, span) = crate::rules::describe(&rule);
+                        (format!("this rule says `never`: {words}"), span)
+                    }
+                    Decision::NoRule => (
+                        "none of the `rules` of `workflow` fits".to_owned(),
+                        rules.span,
+                    ),
+                };
+                done.left_out
+                    .push((String::new(), String::new(), reason, span));
+                return false;
+            }
+        };
+        let more = read::variables(rule.get("variables"), report);
+        graph.variables = crate::merge(graph.variables.iter().chain(&more));
+        graph.auto_cancel = read::auto_cancel(rule.get("auto_cancel"), graph.auto_cancel);
+    }
+    let variables: Vec<Variable> = graph.variables.clone();
+    let scope = Scope {
+        outside,
+        job: &[],
+        lists: vec![&variables],
+    };
+    graph.name = read::text(workflow, "name").map(|name| scope.expand(&name));
+    true
+}
+
+fn first_span(tree: &Map) -> crate::yaml::Span {
+    match tree.entries.first() {
+        Some(entry) => entry.span,
+        None => crate::yaml::Span {
+            line: 1,
+            column: 1,
+            length: 1,
+            ..crate::yaml::Span::default()
+        },
     }
 }

@@ -88,6 +88,9 @@ pub struct Job {
     /// `None`: it waits for all earlier stages. Some: it waits for these alone.
     #[serde(default)]
     pub needs: Option<Vec<Need>>,
+    /// Entries of `needs` that name other pipelines or projects, as written.
+    #[serde(default)]
+    pub needs_elsewhere: Vec<serde_json::Value>,
     /// Indices of the jobs whose artifacts it gets; `None`: of all earlier stages' jobs, or of
     /// its `needs` with `artifacts: true`.
     #[serde(default)]

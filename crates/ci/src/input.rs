@@ -24,6 +24,8 @@ pub struct Input {
     pub git_ref: GitRef,
     /// What asked for the pipeline.
     pub source: Source,
+    /// Whether a pipeline shall come of it.
+    pub purpose: Purpose,
     /// The project's default branch, `CI_DEFAULT_BRANCH`.
     pub default_branch: String,
     /// The project's path, `group/name`; empty when there is none.
@@ -47,6 +49,7 @@ impl Input {
             tree: None,
             git_ref,
             source: Source::Push,
+            purpose: Purpose::Create,
             default_branch: "main".to_owned(),
             project: String::new(),
             variables: Layers::default(),
@@ -90,6 +93,17 @@ impl Layers {
         .into_iter()
         .flatten()
     }
+}
+
+/// What a compilation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// A pipeline: everything must be right for this ref.
+    #[default]
+    Create,
+    /// A look at the file alone: what only shows for one ref is no error, and a job that does
+    /// nothing is a warning.
+    Check,
 }
 
 /// Which files changed, for `changes`.

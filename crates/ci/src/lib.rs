@@ -11,7 +11,27 @@ mod input;
 mod render;
 mod variables;
 
-pub use compile::{Compiled, compile, compile_with};
+mod assemble;
+mod danger;
+mod draft;
+mod expression;
+mod extend;
+mod glob;
+mod globals;
+mod inputs;
+mod load;
+mod merge;
+mod nearest;
+mod policy;
+mod read;
+mod reference;
+mod report;
+mod rules;
+mod schema;
+mod scope;
+mod yaml;
+
+pub use compile::{Compiled, LeftOut, compile, compile_with};
 pub use diagnostic::{Diagnostic, Level, Place};
 pub use graph::{
     AllowFailure, Artifacts, AutoCancel, Cache, CacheKey, CachePolicy, Environment,
@@ -19,6 +39,7 @@ pub use graph::{
     NewCommitCancel, Parallel, Release, Retry, SaveWhen, Service, Trigger, TriggerInclude,
     TriggerTarget, When,
 };
-pub use input::{Changes, Fetched, Input, Layers, Location, Source};
+pub use input::{Changes, Fetched, Input, Layers, Location, Purpose, Source};
 pub use render::Sources;
+pub use schema::json_schema;
 pub use variables::{expand, expand_text, merge};

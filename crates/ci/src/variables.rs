@@ -4,6 +4,7 @@
 //! `$NAME`, `${NAME}` and `%NAME%`; `$$` is a `$`; unknown names stay; what is raw is neither expanded
 //! nor, in a raw value, looked into; a circle stays as it is written.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use model::{Secret, Variable};
@@ -51,8 +52,8 @@ pub fn expand(variables: &[Variable]) -> Vec<Variable> {
 }
 
 /// A text with its variables replaced by what `lookup` knows; unknown names stay as written.
-pub fn expand_text<'a>(text: &str, mut lookup: impl FnMut(&str) -> Option<&'a str>) -> String {
-    replace(text, |name| lookup(name).map(str::to_owned))
+pub fn expand_text<'a>(text: &str, mut lookup: impl FnMut(&str) -> Option<Cow<'a, str>>) -> String {
+    replace(text, |name| lookup(name).map(Cow::into_owned))
 }
 
 /// All expanded values together have at most so many bytes: variables that double each other

@@ -9,9 +9,11 @@ mod plan;
 mod process;
 mod resource;
 mod run;
+mod simulate;
 mod status;
 
 pub use event::{Downstream, Effect, Event, EventError, Failure};
 pub use resource::{ProcessMode, Waiting, next_resource};
 pub use run::{JobState, Run, RunState};
+pub use simulate::{Action, Simulation, Snapshot, Step, StepError};
 pub use status::Status;

@@ -70,6 +70,9 @@ pub struct RunState {
     /// What the stages show. May be empty: then it follows from the jobs.
     #[serde(default)]
     pub stages: Vec<Status>,
+    /// What the pipeline shows. May be absent: then it follows from the jobs.
+    #[serde(default)]
+    pub pipeline: Option<Status>,
 }
 
 impl Run {
@@ -98,6 +101,7 @@ impl Run {
         if state.stages.len() == run.stages.len() {
             run.stages = state.stages;
         }
+        run.pipeline = state.pipeline.unwrap_or(run.pipeline);
         Ok(run)
     }
 
@@ -106,6 +110,7 @@ impl Run {
         RunState {
             jobs: self.jobs.clone(),
             stages: self.stages.clone(),
+            pipeline: Some(self.pipeline),
         }
     }
 
@@ -294,7 +299,7 @@ impl Run {
                 self.enqueue(job, effects);
                 self.wake_skipped(job, effects);
             }
-            _ => self.attempt_again(job, Attempt::Played, effects),
+            _ => self.attempt_again(job, Attempt::Asked, effects),
         }
         Ok(())
     }
@@ -310,7 +315,7 @@ impl Run {
     fn retry_all(&mut self, effects: &mut Vec<Effect>) {
         for job in 0..self.jobs.len() {
             if matches!(self.jobs[job].status, Status::Failed | Status::Canceled) {
-                self.renew(job, Attempt::Asked, effects);
+                self.renew(job, Attempt::WithAll, effects);
             }
         }
         for job in 0..self.jobs.len() {
@@ -380,7 +385,7 @@ impl Run {
         self.change(job, |state| {
             *state = JobState {
                 attempt: number,
-                enqueue_at_once: attempt != Attempt::Asked,
+                enqueue_at_once: attempt != Attempt::WithAll,
                 ..JobState::default()
             };
         });
@@ -497,8 +502,8 @@ impl Run {
         for counts in &self.stage_counts {
             all.add_all(counts);
         }
-        let status = all.status();
-        if status != Status::Created && status != self.pipeline {
+        let status = pipeline_status(self.pipeline, all.status());
+        if status != self.pipeline {
             self.pipeline = status;
             effects.push(Effect::Pipeline { status });
         }
@@ -527,15 +532,28 @@ impl Run {
     }
 }
 
+/// What a pipeline shows when its jobs together are `new`: one that ended and goes on is running,
+/// and one that runs is not pending again (GitLab, the states of a pipeline).
+fn pipeline_status(shown: Status, new: Status) -> Status {
+    match (shown, new) {
+        (shown, Status::Created) => shown,
+        (
+            Status::Success | Status::Failed | Status::Canceled | Status::Running,
+            Status::Pending,
+        ) => Status::Running,
+        (_, new) => new,
+    }
+}
+
 /// Why there is a new attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attempt {
     /// `retry` in the file.
     Automatic,
-    /// Somebody retried it: a manual job waits to be played.
+    /// Somebody retried the pipeline: a manual job waits to be played.
+    WithAll,
+    /// Somebody played or retried this job: it starts at once.
     Asked,
-    /// Somebody played it again: it starts at once.
-    Played,
 }
 
 fn can_end(status: Status) -> bool {

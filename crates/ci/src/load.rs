@@ -1,0 +1,344 @@
+//! One tree of the main file and everything that it includes.
+//!
+//! Files come from [`Input::files`]; those that are absent are asked for in `wanted`. Included files
+//! are merged in their order, and the file that includes them goes on top.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::inputs::{Interpolation, check_spec, values};
+use crate::merge::merge_maps;
+use crate::report::{Problem, Report};
+use crate::rules::{Decision, Facts};
+use crate::schema::{GLOBAL, check};
+use crate::scope::Scope;
+use crate::yaml::{self, Map, Node, Span, Value};
+use crate::{Fetched, Input, Location};
+
+/// Files of one pipeline (GitLab's default).
+const MAX_FILES: usize = 150;
+/// Includes inside each other.
+const MAX_NESTING: usize = 100;
+/// Bytes of all files.
+const MAX_TOTAL: usize = 64 << 20;
+
+pub(crate) struct Loader<'l> {
+    pub(crate) input: &'l Input,
+    pub(crate) facts: &'l Facts<'l>,
+    pub(crate) scope: &'l Scope<'l>,
+    pub(crate) report: &'l mut Report,
+    pub(crate) wanted: Vec<Location>,
+    files: usize,
+    bytes: usize,
+    /// The files that are being read, the innermost last.
+    open: Vec<Location>,
+}
+
+type Values = BTreeMap<Arc<str>, Node>;
+
+impl<'l> Loader<'l> {
+    pub(crate) fn new(
+        input: &'l Input,
+        facts: &'l Facts<'l>,
+        scope: &'l Scope<'l>,
+        report: &'l mut Report,
+    ) -> Self {
+        Self {
+            input,
+            facts,
+            scope,
+            report,
+            wanted: Vec::new(),
+            files: 0,
+            bytes: 0,
+            open: Vec::new(),
+        }
+    }
+
+    /// The whole tree; nothing when the main file is none.
+    pub(crate) fn main(&mut self) -> Option<Map> {
+        let file = self.report.file(&self.input.name, &self.input.text, None);
+        let mut given = Values::new();
+        for (name, text) in &self.input.inputs {
+            let documents = yaml::parse(file, text, self.report).unwrap_or_default();
+            let span = yaml_start(file);
+            let value = documents.into_iter().next().map(|node| node.value);
+            let node = Node::new(value.unwrap_or(Value::Null), span);
+            given.insert(name.as_str().into(), node);
+        }
+        self.file(file, &self.input.text, &given, yaml_start(file))
+    }
+
+    fn file(&mut self, file: u32, text: &str, given: &Values, at: Span) -> Option<Map> {
+        let documents = yaml::parse(file, text, self.report)?;
+        let content = self.content(file, documents, given, at)?;
+        let Some(include) = content.get("include") else {
+            return Some(content);
+        };
+        let mut below = Map::default();
+        for part in self.included(include) {
+            below = merge_maps(&below, &part);
+        }
+        let mut own = content;
+        own.entries.retain(|entry| &*entry.key != "include");
+        Some(merge_maps(&below, &own))
+    }
+
+    /// The file's own mapping, with the values of its inputs.
+    fn content(
+        &mut self,
+        file: u32,
+        documents: Vec<Node>,
+        given: &Values,
+        at: Span,
+    ) -> Option<Map> {
+        let mut documents = documents.into_iter();
+        let mut content = documents.next()?;
+        let header = content.get("spec").cloned();
+        let body = header.is_some().then(|| documents.next()).flatten();
+        if let (Some(spec), Some(body)) = (&header, &body) {
+            check_spec(spec, self.report);
+            let values = values(spec, given, at, self.report);
+            let mut interpolation = Interpolation {
+                values: &values,
+                scope: self.scope,
+                made: 0,
+            };
+            content = interpolation.node(body, self.report);
+        } else if !given.is_empty() {
+            let message = "this file takes no inputs: it has no `spec` in a header";
+            self.report.add(Problem::error("input", at, message));
+        }
+        if let Some(more) = documents.next() {
+            let message = "more than one document in this file: the rest is ignored";
+            let problem = Problem::warning("documents", more.span, message);
+            self.report
+                .add(problem.hint("only a header with `spec` may come before `---`"));
+        }
+        match content.value {
+            Value::Map(map) => Some(Arc::unwrap_or_clone(map)),
+            Value::Null => {
+                let message = "the file is empty";
+                self.report.add(
+                    Problem::error("no-jobs", yaml_start(file), message)
+                        .hint("write at least one job with a `script`"),
+                );
+                None
+            }
+            _ => {
+                let message = format!("the file must be a mapping, but is {}", content.kind());
+                self.report.add(
+                    Problem::error("wrong-kind", content.span, message)
+                        .hint("write `job name:`, and its keywords indented below"),
+                );
+                None
+            }
+        }
+    }
+
+    fn included(&mut self, include: &Node) -> Vec<Map> {
+        let before = self.report.errors;
+        let shape = &GLOBAL.key("include").expect("`include` is a keyword").shape;
+        check(include, shape, "`include`", self.report);
+        if self.report.errors > before && !matches!(include.value, Value::List(_)) {
+            return Vec::new();
+        }
+        let mut entries = Vec::new();
+        flatten(include, &mut entries);
+        let mut parts = Vec::new();
+        for entry in entries {
+            self.entry(&entry, &mut parts);
+        }
+        parts
+    }
+
+    fn entry(&mut self, entry: &Node, parts: &mut Vec<Map>) {
+        self.check_entry(entry);
+        if let Some(rules) = entry.get("rules") {
+            let decision = self.facts.decide(rules, self.scope, self.report);
+            let never = |rule: &Node| rule.get("when").and_then(Node::as_str) == Some("never");
+            match decision {
+                Decision::Rule(rule) if !never(&rule) => {}
+                _ => return,
+            }
+        }
+        let mut given = Values::new();
+        if let Some(inputs) = entry.get("inputs").and_then(Node::as_map) {
+            for input in &inputs.entries {
+                given.insert(Arc::clone(&input.key), input.value.clone());
+            }
+        }
+        for location in self.locations(entry) {
+            parts.extend(self.one(location, entry.span, &given));
+        }
+    }
+
+    fn check_entry(&mut self, entry: &Node) {
+        if let Some(cache) = entry.get("cache")
+            && entry.get("remote").is_none()
+        {
+            let message = "`cache` is only for `include:remote`";
+            let problem = Problem::error("include", cache.span, message);
+            self.report
+                .add(problem.hint("remove it: other files are always read anew"));
+        }
+        if entry.get("file").is_some() != entry.get("project").is_some() {
+            let message = "`project` and `file` belong together";
+            let problem = Problem::error("include", entry.span, message);
+            self.report
+                .add(problem.hint("write both: `project: group/name` and `file: path`"));
+        }
+        for input in
+            (entry.get("inputs").and_then(Node::as_map)).map_or(&[][..], |map| &map.entries)
+        {
+            check_input_name(&input.key, input.span, self.report);
+        }
+    }
+
+    /// The places an entry names; several for a list of files or a glob.
+    fn locations(&mut self, entry: &Node) -> Vec<Location> {
+        let text = |name: &str| {
+            let text = entry.get(name).and_then(Node::as_str)?;
+            Some(self.scope.expand(text))
+        };
+        if let Some(text) = entry.as_str() {
+            let text = self.scope.expand(text);
+            return match text.starts_with("http://") || text.starts_with("https://") {
+                true => vec![self.remote(text, None, entry.span)],
+                false => self.local(&text, entry.span),
+            };
+        }
+        if let Some(path) = text("local") {
+            return self.local(&path, entry.span);
+        }
+        if let Some(url) = text("remote") {
+            return vec![self.remote(url, text("integrity"), entry.span)];
+        }
+        if let Some(name) = text("template") {
+            return vec![Location::Template { name }];
+        }
+        if let Some(address) = text("component") {
+            return vec![Location::Component { address }];
+        }
+        let (Some(project), Some(files)) = (text("project"), entry.get("file")) else {
+            return Vec::new();
+        };
+        let mut paths = Vec::new();
+        crate::rules::texts(files, &mut paths);
+        let one = |path: &Arc<str>| Location::Project {
+            project: project.clone(),
+            git_ref: text("ref"),
+            path: self.scope.expand(path).trim_start_matches('/').to_owned(),
+        };
+        paths.iter().map(one).collect()
+    }
+
+    fn remote(&mut self, url: String, integrity: Option<String>, span: Span) -> Location {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            let message = format!("`{url}` is no address");
+            let problem = Problem::error("include", span, message);
+            self.report.add(
+                problem.hint("write `https://…`, or use `local` for a file of this repository"),
+            );
+        }
+        Location::Remote { url, integrity }
+    }
+
+    /// A file of this repository, or of the project that the including file is from.
+    fn local(&mut self, path: &str, span: Span) -> Vec<Location> {
+        let path = path.trim_start_matches("./").trim_start_matches('/');
+        if let Some(Location::Project {
+            project, git_ref, ..
+        }) = self.open.last()
+        {
+            return vec![Location::Project {
+                project: project.clone(),
+                git_ref: git_ref.clone(),
+                path: path.to_owned(),
+            }];
+        }
+        if !path.contains('*') {
+            return vec![Location::Local {
+                path: path.to_owned(),
+            }];
+        }
+        let glob = crate::glob::glob(path);
+        let tree = self.input.tree.as_deref().unwrap_or_default();
+        let fits = |file: &&String| glob.as_ref().is_some_and(|glob| glob.is_match(file));
+        let mut found: Vec<_> = tree.iter().filter(fits).cloned().collect();
+        found.sort();
+        if found.is_empty() {
+            let message = format!("no file of the repository matches `{path}`");
+            self.report.add(Problem::error("include", span, message));
+        }
+        found
+            .into_iter()
+            .map(|path| Location::Local { path })
+            .collect()
+    }
+
+    fn one(&mut self, location: Location, at: Span, given: &Values) -> Option<Map> {
+        if self.open.contains(&location) {
+            let message = format!("`{location}` includes itself");
+            self.report.add(Problem::error("include", at, message));
+            return None;
+        }
+        self.files += 1;
+        if self.files > MAX_FILES || self.open.len() >= MAX_NESTING {
+            let message = format!("more than {MAX_FILES} files are included");
+            self.report.add(Problem::error("include", at, message));
+            return None;
+        }
+        match self.input.files.get(&location) {
+            None => {
+                self.wanted.push(location);
+                None
+            }
+            Some(Fetched::Failed(reason)) => {
+                let message = format!("`{location}` cannot be included: {reason}");
+                self.report.add(Problem::error("include", at, message));
+                None
+            }
+            Some(Fetched::Text(text)) => {
+                self.bytes += text.len();
+                if self.bytes > MAX_TOTAL {
+                    let message = format!("the included files have more than {MAX_TOTAL} bytes");
+                    self.report.add(Problem::error("too-large", at, message));
+                    return None;
+                }
+                let file = self.report.file(&location.to_string(), text, Some(at));
+                self.open.push(location);
+                let map = self.file(file, text, given, at);
+                self.open.pop();
+                map
+            }
+        }
+    }
+}
+
+/// Names of inputs are words: they stand in `$[[ inputs.NAME ]]`.
+pub(crate) fn check_input_name(name: &str, span: Span, report: &mut Report) {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if name.is_empty() || !name.chars().all(word) {
+        let message = format!("`{name}` cannot be the name of an input");
+        let problem = Problem::error("input", span, message);
+        report.add(problem.hint("use letters, digits, `_` and `-`"));
+    }
+}
+
+fn flatten(include: &Node, entries: &mut Vec<Node>) {
+    match &include.value {
+        Value::List(items) => items.iter().for_each(|item| flatten(item, entries)),
+        Value::Map(_) | Value::Text(_) => entries.push(include.clone()),
+        _ => {}
+    }
+}
+
+fn yaml_start(file: u32) -> Span {
+    Span {
+        file,
+        line: 1,
+        column: 1,
+        length: 1,
+    }
+}

@@ -1,0 +1,155 @@
+//! Where all stages of a compilation put what they have to say.
+
+use std::collections::HashSet;
+
+use crate::yaml::Span;
+use crate::{Diagnostic, Level, Place, Sources};
+
+/// More diagnostics than this help nobody.
+const MAX_PROBLEMS: usize = 1000;
+
+/// A diagnostic whose places are still spans.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Problem {
+    level: Level,
+    code: &'static str,
+    span: Span,
+    message: String,
+    hint: Option<String>,
+    notes: Vec<(Span, String)>,
+}
+
+impl Problem {
+    pub(crate) fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Level::Error, code, span, message.into())
+    }
+
+    pub(crate) fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Level::Warning, code, span, message.into())
+    }
+
+    pub(crate) fn danger(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Level::Danger, code, span, message.into())
+    }
+
+    fn new(level: Level, code: &'static str, span: Span, message: String) -> Self {
+        Self {
+            level,
+            code,
+            span,
+            message,
+            hint: None,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    pub(crate) fn note(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.notes.push((span, label.into()));
+        self
+    }
+}
+
+/// The files of a compilation by number, and all problems found in them.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    files: Vec<String>,
+    sources: Sources,
+    problems: Vec<Problem>,
+    seen: HashSet<(Span, &'static str, String)>,
+    /// How each file came to be included: the number of the includer's file, and the place there.
+    includers: Vec<Option<Span>>,
+    pub(crate) errors: usize,
+}
+
+impl Report {
+    /// One that only counts errors.
+    pub(crate) fn trial() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file and gives its number.
+    pub(crate) fn file(&mut self, name: &str, text: &str, included_at: Option<Span>) -> u32 {
+        self.sources.insert(name, text);
+        self.files.push(name.to_owned());
+        self.includers.push(included_at);
+        u32::try_from(self.files.len() - 1).expect("there are fewer files than 2^32: it is limited")
+    }
+
+    pub(crate) fn file_name(&self, file: u32) -> &str {
+        &self.files[file as usize]
+    }
+
+    /// Adds a problem, unless the same was said of the same place.
+    pub(crate) fn add(&mut self, problem: Problem) {
+        let key = (problem.span, problem.code, problem.message.clone());
+        if !self.seen.insert(key) {
+            return;
+        }
+        if problem.level == Level::Error {
+            self.errors += 1;
+        }
+        if self.problems.len() < MAX_PROBLEMS || problem.level == Level::Error && self.errors == 1 {
+            self.problems.push(problem);
+        }
+    }
+
+    /// All diagnostics, by file and place.
+    pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, Sources) {
+        self.problems
+            .sort_by_key(|problem| (problem.span.file, problem.span.line, problem.span.column));
+        let diagnostics = std::mem::take(&mut self.problems)
+            .into_iter()
+            .map(|problem| self.diagnostic(problem))
+            .collect();
+        (diagnostics, self.sources)
+    }
+
+    fn diagnostic(&self, problem: Problem) -> Diagnostic {
+        let mut notes: Vec<_> = problem
+            .notes
+            .into_iter()
+            .map(|(span, label)| (self.place(span), label))
+            .collect();
+        let mut file = problem.span.file;
+        while let Some(at) = self.includers[file as usize] {
+            notes.push((self.place(at), "included from here".to_owned()));
+            file = at.file;
+        }
+        Diagnostic {
+            level: problem.level,
+            code: problem.code.to_owned(),
+            message: problem.message,
+            place: self.place(problem.span),
+            hint: problem.hint,
+            notes,
+        }
+    }
+
+    pub(crate) fn place(&self, span: Span) -> Place {
+        let name = &self.files[span.file as usize];
+        let (line, column) = (span.line as usize, span.column as usize);
+        let text = self.sources.get(name).unwrap_or("");
+        let characters = nth_line(text, line).chars().count();
+        let left = (characters + 1).saturating_sub(column).max(1);
+        Place {
+            file: name.clone(),
+            line,
+            column,
+            length: (span.length as usize).clamp(1, left),
+        }
+    }
+}
+
+fn nth_line(text: &str, line: usize) -> &str {
+    text.lines().nth(line.saturating_sub(1)).unwrap_or("")
+}

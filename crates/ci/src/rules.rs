@@ -1,0 +1,168 @@
+//! `rules`: the first that fits decides. Also `changes` and `exists`, which `only` uses too.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::expression::{self, Expression};
+use crate::glob::glob;
+use crate::report::{Problem, Report};
+use crate::scope::Scope;
+use crate::yaml::{Node, Span, Value};
+use crate::{Changes, Input};
+
+/// What rules are held against, with what was already found out.
+pub(crate) struct Facts<'i> {
+    pub(crate) input: &'i Input,
+    expressions: RefCell<HashMap<Arc<str>, Option<Rc<Expression>>>>,
+    globs: RefCell<HashMap<String, Option<Rc<Regex>>>>,
+    existing: RefCell<HashMap<String, bool>>,
+}
+
+/// What the rules decided.
+#[derive(Debug, Clone)]
+pub(crate) enum Decision {
+    /// This rule fits.
+    Rule(Node),
+    /// None does.
+    NoRule,
+}
+
+impl<'i> Facts<'i> {
+    pub(crate) fn new(input: &'i Input) -> Self {
+        Self {
+            input,
+            expressions: RefCell::default(),
+            globs: RefCell::default(),
+            existing: RefCell::default(),
+        }
+    }
+
+    /// The first rule that fits.
+    pub(crate) fn decide(&self, rules: &Node, scope: &Scope<'_>, report: &mut Report) -> Decision {
+        let mut flat = Vec::new();
+        flatten(rules, &mut flat);
+        for rule in flat {
+            if self.fits(rule, scope, report) {
+                return Decision::Rule(rule.clone());
+            }
+        }
+        Decision::NoRule
+    }
+
+    fn fits(&self, rule: &Node, scope: &Scope<'_>, report: &mut Report) -> bool {
+        let condition = rule.get("if").and_then(Node::as_str);
+        let holds = condition.is_none_or(|text| self.holds(text, scope));
+        holds
+            && (rule.get("changes")).is_none_or(|changes| self.changed(changes, scope, report))
+            && (rule.get("exists")).is_none_or(|exists| self.exist(exists, scope))
+    }
+
+    /// Whether a condition holds; one that is none does not (the check has said so).
+    pub(crate) fn holds(&self, text: &str, scope: &Scope<'_>) -> bool {
+        let known = self.expressions.borrow().get(text).cloned();
+        let expression = known.unwrap_or_else(|| {
+            let parsed = expression::parse(text).ok().map(Rc::new);
+            let mut expressions = self.expressions.borrow_mut();
+            expressions.insert(text.into(), parsed.clone());
+            parsed
+        });
+        expression.is_some_and(|expression| expression.holds(&|name| scope.get(name)))
+    }
+
+    /// Whether one of the paths changed.
+    pub(crate) fn changed(&self, changes: &Node, scope: &Scope<'_>, report: &mut Report) -> bool {
+        let compare_to = changes.get("compare_to").and_then(Node::as_str);
+        let files = match (&self.input.changes, compare_to) {
+            (Changes::Unknown, _) => return true,
+            (Changes::Files(files) | Changes::Compared { files, .. }, None) => files,
+            (Changes::Files(_), Some(_)) => return true,
+            (Changes::Compared { refs, .. }, Some(name)) => match refs.get(&scope.expand(name)) {
+                Some(files) => files,
+                None => {
+                    let span = changes
+                        .get("compare_to")
+                        .map_or(changes.span, |node| node.span);
+                    let message = format!("`compare_to` names `{name}`, which is no ref here");
+                    report.add(Problem::error("compare-to", span, message));
+                    return false;
+                }
+            },
+        };
+        if changes.is_null() {
+            return true;
+        }
+        patterns(changes).iter().any(|pattern| {
+            let glob = self.glob(&scope.expand(pattern));
+            glob.is_some_and(|glob| files.iter().any(|file| glob.is_match(file)))
+        })
+    }
+
+    /// Whether one of the paths exists; true when nobody knows.
+    pub(crate) fn exist(&self, exists: &Node, scope: &Scope<'_>) -> bool {
+        let Some(tree) = &self.input.tree else {
+            return true;
+        };
+        if exists.is_null() || exists.get("project").is_some() {
+            return true;
+        }
+        patterns(exists).iter().any(|pattern| {
+            let pattern = scope.expand(pattern);
+            if let Some(&known) = self.existing.borrow().get(&pattern) {
+                return known;
+            }
+            let glob = self.glob(&pattern);
+            let exists = glob.is_some_and(|glob| tree.iter().any(|file| glob.is_match(file)));
+            self.existing.borrow_mut().insert(pattern, exists);
+            exists
+        })
+    }
+
+    fn glob(&self, pattern: &str) -> Option<Rc<Regex>> {
+        if let Some(known) = self.globs.borrow().get(pattern) {
+            return known.clone();
+        }
+        let compiled = glob(pattern).map(Rc::new);
+        let mut globs = self.globs.borrow_mut();
+        globs.insert(pattern.to_owned(), compiled.clone());
+        compiled
+    }
+}
+
+fn flatten<'n>(rules: &'n Node, flat: &mut Vec<&'n Node>) {
+    match &rules.value {
+        Value::List(items) => items.iter().for_each(|item| flatten(item, flat)),
+        Value::Map(_) => flat.push(rules),
+        _ => {}
+    }
+}
+
+/// The paths of `changes` or `exists`, in whichever form.
+fn patterns(node: &Node) -> Vec<Arc<str>> {
+    let mut all = Vec::new();
+    texts(node.get("paths").unwrap_or(node), &mut all);
+    all
+}
+
+/// All texts of a text, or of lists in lists.
+pub(crate) fn texts(node: &Node, all: &mut Vec<Arc<str>>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| texts(item, all)),
+        _ => all.extend(node.scalar_text()),
+    }
+}
+
+/// A rule in words, for the explanation of a decision: the place is the rule's.
+pub(crate) fn describe(rule: &Node) -> (String, Span) {
+    let condition = rule.get("if").and_then(Node::as_str);
+    let words = match condition {
+        Some(text) => format!("if: {text}"),
+        None if rule.get("changes").is_some() => "changes".to_owned(),
+        None if rule.get("exists").is_some() => "exists".to_owned(),
+        None => "the rule without a condition".to_owned(),
+    };
+    (words, rule.span)
+}

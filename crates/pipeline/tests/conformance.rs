@@ -1,0 +1,137 @@
+//! GitLab's own cases of pipeline processing, when they are there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ci::{Graph, Input};
+use model::GitRef;
+use pipeline::{Simulation, Snapshot, Status, Step};
+use saphyr_parser::{Event, Parser};
+use serde_json::{Map, Value};
+
+#[test]
+fn pipeline_processing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/conformance/pipeline_processing");
+    if !folder.exists() {
+        eprintln!("skipped: {} is absent", folder.display());
+        return;
+    }
+    let mut cases: Vec<_> = folder
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    cases.sort();
+    assert!(cases.len() > 40, "only {} cases", cases.len());
+    let failures: Vec<_> = cases.iter().flat_map(|path| check(path)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn check(path: &PathBuf) -> Vec<String> {
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let text = fs_err::read_to_string(path).unwrap();
+    let case = parse(&text);
+    let graph = compile(&config(&text));
+    let mut simulation = Simulation::new(&graph);
+    let mut failures = Vec::new();
+    let mut compare = |when: &str, expect: &Value, found: &Snapshot| {
+        let expected = snapshot(expect);
+        if *found != expected {
+            failures.push(format!(
+                "{name} {when}:\n  expected {expected:?}\n  found    {found:?}"
+            ));
+        }
+    };
+    compare("init", &case["init"]["expect"], &simulation.snapshot());
+    let transitions = case["transitions"].as_array().cloned().unwrap_or_default();
+    for (number, transition) in transitions.iter().enumerate() {
+        let jobs = transition["jobs"].as_array().cloned().unwrap_or_default();
+        let step = Step {
+            action: transition["event"].as_str().unwrap().parse().unwrap(),
+            jobs: jobs
+                .iter()
+                .map(|job| job.as_str().unwrap().to_owned())
+                .collect(),
+        };
+        let when = format!("after {number} {step:?}");
+        match simulation.step(&step) {
+            Ok(()) => compare(&when, &transition["expect"], &simulation.snapshot()),
+            Err(error) => panic!("{name} {when}: {error:?}"),
+        }
+    }
+    failures
+}
+
+fn compile(config: &str) -> Graph {
+    let input = Input::new(".gitlab-ci.yml", config, GitRef::branch("main").unwrap());
+    let compiled = ci::compile(&input);
+    compiled
+        .graph
+        .clone()
+        .unwrap_or_else(|| panic!("{}\n{config}", compiled.render()))
+}
+
+/// The text under `config:`.
+fn config(text: &str) -> String {
+    let lines = text.lines().skip_while(|line| *line != "config:").skip(1);
+    let lines = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
+    lines
+        .map(|line| format!("{}\n", line.get(2..).unwrap_or("")))
+        .collect()
+}
+
+fn snapshot(expect: &Value) -> Snapshot {
+    let status = |value: &Value| -> Status { value.as_str().unwrap().parse().unwrap() };
+    let statuses = |value: &Value| -> BTreeMap<String, Status> {
+        let map = value.as_object().unwrap();
+        map.iter()
+            .map(|(name, value)| (name.clone(), status(value)))
+            .collect()
+    };
+    Snapshot {
+        pipeline: status(&expect["pipeline"]),
+        stages: statuses(&expect["stages"]),
+        jobs: statuses(&expect["jobs"]),
+    }
+}
+
+/// Enough of YAML for the cases: every scalar is a text.
+fn parse(text: &str) -> Value {
+    let mut parser = Parser::new_from_str(text);
+    loop {
+        let (event, _) = parser.next_event().unwrap().unwrap();
+        if let Event::MappingStart(..) = event {
+            return node(event, &mut parser);
+        }
+    }
+}
+
+fn node<'i>(event: Event<'i>, parser: &mut Parser<'i, saphyr_parser::StrInput<'i>>) -> Value {
+    match event {
+        Event::Scalar(text, ..) => Value::String(text.into_owned()),
+        Event::SequenceStart(..) => {
+            let mut items = Vec::new();
+            loop {
+                match parser.next_event().unwrap().unwrap().0 {
+                    Event::SequenceEnd => return Value::Array(items),
+                    event => items.push(node(event, parser)),
+                }
+            }
+        }
+        Event::MappingStart(..) => {
+            let mut map = Map::new();
+            loop {
+                match parser.next_event().unwrap().unwrap().0 {
+                    Event::MappingEnd => return Value::Object(map),
+                    event => {
+                        let key = node(event, parser).as_str().unwrap_or_default().to_owned();
+                        let (event, _) = parser.next_event().unwrap().unwrap();
+                        map.insert(key, node(event, parser));
+                    }
+                }
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
