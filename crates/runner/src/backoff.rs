@@ -23,11 +23,6 @@ impl Backoff {
         self.next = (step * 2).min(LONGEST);
         step.mul_f64(0.5 + random_fraction() / 2.0)
     }
-
-    /// Whether the waiting has become long.
-    pub(crate) fn is_long(&self) -> bool {
-        self.next >= LONGEST
-    }
 }
 
 fn random_fraction() -> f64 {
@@ -44,6 +39,5 @@ mod tests {
         let waits: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
         assert!(waits[0] <= FIRST && waits[0] >= FIRST / 2);
         assert!(waits[19] <= LONGEST && waits[19] >= LONGEST / 2);
-        assert!(backoff.is_long());
     }
 }

@@ -83,8 +83,7 @@ pub(crate) async fn execute(
 
 /// A job that is being worked on: its log, and the task that brings it to the server.
 struct Session {
-    place: Place,
-    variables: Variables,
+    surroundings: Surroundings,
     log: Arc<JobLog>,
     mark: String,
     orders: watch::Receiver<Order>,
@@ -95,10 +94,10 @@ struct Session {
 impl Session {
     fn open(workshop: &Arc<Workshop>, assignment: &Assignment) -> Result<Self, String> {
         let job = &assignment.job;
-        let (place, variables) = surroundings(workshop, assignment)?;
+        let surroundings = surroundings(workshop, assignment);
         let spool = workshop.config.directory.join("log");
         let limit = workshop.config.output_limit_kib.saturating_mul(1024);
-        let masker = masker(workshop, job, &variables);
+        let masker = masker(workshop, job, &surroundings.variables);
         let log = private_folder(&spool)
             .and_then(|()| JobLog::new(masker, limit, &spool))
             .map_err(|error| format!("cannot keep a log in {}: {error}", spool.display()))?;
@@ -121,8 +120,7 @@ impl Session {
             })
         }));
         Ok(Self {
-            place,
-            variables,
+            surroundings,
             log,
             mark: format!(
                 "{}:{}:{}",
@@ -135,12 +133,15 @@ impl Session {
     }
 
     async fn work(&self, workshop: &Workshop, assignment: &Assignment) -> Result<(), WorkError> {
+        if let Some(problem) = &self.surroundings.problem {
+            return Err(WorkError::Configuration(problem.clone()));
+        }
         let timeout = assignment.job.runner_info.timeout;
         let longest = Duration::from_secs(timeout.min(u64::from(u32::MAX)));
         let mut work = Work {
             job: &assignment.job,
-            place: &self.place,
-            variables: self.variables.clone(),
+            place: &self.surroundings.place,
+            variables: self.surroundings.variables.clone(),
             base: &workshop.base,
             mark: &self.mark,
             shell: &workshop.shell,
@@ -250,11 +251,16 @@ async fn report_without_log(workshop: &Workshop, job: &JobResponse, reason: &str
     }
 }
 
-/// Where the job works, and its variables: the runner's own for it come last, and count.
-fn surroundings(
-    workshop: &Workshop,
-    assignment: &Assignment,
-) -> Result<(Place, Variables), String> {
+/// Where the job works, and its variables.
+struct Surroundings {
+    place: Place,
+    variables: Variables,
+    /// What is wrong with the place that the job asks for.
+    problem: Option<String>,
+}
+
+/// The runner's own variables come last, and count.
+fn surroundings(workshop: &Workshop, assignment: &Assignment) -> Surroundings {
     let (config, job) = (&workshop.config, &assignment.job);
     let builds = config.directory.join("builds");
     let usual = builds
@@ -273,18 +279,30 @@ fn surroundings(
     };
     let place = Place::new(usual);
     let variables = expand(&place);
-    let Some(wanted) = variables
-        .get("GIT_CLONE_PATH")
-        .filter(|path| !path.is_empty())
-    else {
-        return Ok((place, variables));
-    };
-    let project = within(&builds, Path::new(wanted)).ok_or_else(|| {
-        format!("GIT_CLONE_PATH is `{wanted}`, which is not within $CI_BUILDS_DIR")
-    })?;
-    let place = Place::new(project);
-    let variables = expand(&place);
-    Ok((place, variables))
+    match variables.get("GIT_CLONE_PATH") {
+        None | Some("") => Surroundings {
+            place,
+            variables,
+            problem: None,
+        },
+        Some(wanted) => match within(&builds, Path::new(wanted)) {
+            Some(project) => {
+                let place = Place::new(project);
+                Surroundings {
+                    variables: expand(&place),
+                    place,
+                    problem: None,
+                }
+            }
+            None => Surroundings {
+                problem: Some(format!(
+                    "GIT_CLONE_PATH is `{wanted}`, which is not within $CI_BUILDS_DIR"
+                )),
+                place,
+                variables,
+            },
+        },
+    }
 }
 
 fn runner_variables(workshop: &Workshop, assignment: &Assignment, builds: &Path) -> Vec<Variable> {

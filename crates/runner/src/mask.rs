@@ -320,7 +320,7 @@ mod tests {
             masker.push(&secret.as_bytes()[seen..], &mut whole);
             masker.finish(&mut whole);
             prop_assert_eq!(&whole[..out.len()], &out[..]);
-            let expected = reference(&[secret.clone()], format!("{before}{secret}").as_bytes());
+            let expected = reference(std::slice::from_ref(&secret), format!("{before}{secret}").as_bytes());
             prop_assert_eq!(whole, expected);
         }
     }

@@ -22,12 +22,18 @@ fn go(runner: &AtWork, number: u32) {
 
 fn assert_whole(seen: &support::Seen) {
     let log = seen.text();
-    let lines: Vec<&str> = log.lines().filter(|line| line.starts_with("line ")).collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("line "))
+        .collect();
     assert_eq!(lines, ["line 1", "line 2", "line 3"], "{log}");
     assert!(log.ends_with("Job succeeded\u{1b}[0;m\n"), "{log}");
     let end = seen.end.as_ref().unwrap();
     assert_eq!(end.state, JobState::Success);
-    assert_eq!(end.checksum, Some(format!("crc32:{:08x}", crc32fast::hash(&seen.log))));
+    assert_eq!(
+        end.checksum,
+        Some(format!("crc32:{:08x}", crc32fast::hash(&seen.log)))
+    );
 }
 
 #[tokio::test]
@@ -35,8 +41,10 @@ async fn a_server_that_dies_and_comes_back_gets_the_whole_log() {
     let mut server = Server::start();
     let runner = AtWork::start(&server);
     server.give(job(1, &[&slowly(runner.folder.path())]));
-    server.until(1, "line 1", |seen| seen.text().contains("line 1\n")).await;
-    tokio::task::block_in_place(|| server.down());
+    server
+        .until(1, "line 1", |seen| seen.text().contains("line 1\n"))
+        .await;
+    server.down();
     go(&runner, 1);
     go(&runner, 2);
     go(&runner, 3);
@@ -50,11 +58,26 @@ async fn a_server_that_dies_and_comes_back_gets_the_whole_log() {
 #[tokio::test]
 async fn every_fault_of_the_log_is_mended() {
     for (name, faults) in [
-        ("errors", vec![PatchFault::Status(StatusCode::INTERNAL_SERVER_ERROR); 3]),
-        ("too many", vec![PatchFault::Status(StatusCode::TOO_MANY_REQUESTS)]),
-        ("forgets all", vec![PatchFault::TakeOnly(1000), PatchFault::Forget(0)]),
-        ("forgets a part", vec![PatchFault::TakeOnly(1000), PatchFault::Forget(7)]),
-        ("takes a part", vec![PatchFault::TakeOnly(3), PatchFault::TakeOnly(5)]),
+        (
+            "errors",
+            vec![PatchFault::Status(StatusCode::INTERNAL_SERVER_ERROR); 3],
+        ),
+        (
+            "too many",
+            vec![PatchFault::Status(StatusCode::TOO_MANY_REQUESTS)],
+        ),
+        (
+            "forgets all",
+            vec![PatchFault::TakeOnly(1000), PatchFault::Forget(0)],
+        ),
+        (
+            "forgets a part",
+            vec![PatchFault::TakeOnly(1000), PatchFault::Forget(7)],
+        ),
+        (
+            "takes a part",
+            vec![PatchFault::TakeOnly(3), PatchFault::TakeOnly(5)],
+        ),
         ("takes nothing", vec![PatchFault::TakeOnly(0)]),
     ] {
         let server = Server::start();
@@ -63,7 +86,9 @@ async fn every_fault_of_the_log_is_mended() {
         server.give(job(1, &[&slowly(runner.folder.path())]));
         for number in 1..=3 {
             let line = format!("line {number}\n");
-            server.until(1, name, |seen| seen.text().contains(&line)).await;
+            server
+                .until(1, name, |seen| seen.text().contains(&line))
+                .await;
             go(&runner, number);
         }
         assert_whole(&server.ended(1).await);
@@ -92,7 +117,10 @@ async fn the_final_state_is_reported_until_it_is_taken() {
 #[tokio::test]
 async fn a_server_that_never_likes_the_checksum_still_hears_the_result() {
     let server = Server::start();
-    server.known().put_faults.extend([StatusCode::PRECONDITION_FAILED; 4]);
+    server
+        .known()
+        .put_faults
+        .extend([StatusCode::PRECONDITION_FAILED; 4]);
     let _runner = AtWork::start(&server);
     server.give(job(1, &["exit 3"]));
     let end = server.ended(1).await.end.unwrap();
@@ -104,7 +132,9 @@ async fn a_job_that_the_server_forgot_is_stopped() {
     let server = Server::start();
     let runner = AtWork::start(&server);
     server.give(job(1, &["echo begun", "sleep 300"]));
-    server.until(1, "begun", |seen| seen.text().contains("\nbegun\n")).await;
+    server
+        .until(1, "begun", |seen| seen.text().contains("\nbegun\n"))
+        .await;
     server.known().status = Some("failed");
     server.ended(1).await;
     server.known().status = None;
@@ -125,8 +155,14 @@ async fn a_quiet_job_gives_signs_of_life() {
 #[tokio::test]
 async fn a_server_that_errs_is_asked_again_soon() {
     let server = Server::start();
-    server.known().request_answers.extend([StatusCode::INTERNAL_SERVER_ERROR; 3]);
-    server.known().request_answers.extend([StatusCode::FORBIDDEN; 2]);
+    server
+        .known()
+        .request_answers
+        .extend([StatusCode::INTERNAL_SERVER_ERROR; 3]);
+    server
+        .known()
+        .request_answers
+        .extend([StatusCode::FORBIDDEN; 2]);
     let _runner = AtWork::start(&server);
     server.give(job(1, &["echo hello"]));
     server.ended(1).await;
@@ -137,7 +173,9 @@ async fn the_queues_cursor_is_sent_back() {
     let server = Server::start();
     server.known().impatient = true;
     let _runner = AtWork::start(&server);
-    server.until(0, "asked twice", |_| server.requests() >= 2).await;
+    server
+        .until(0, "asked twice", |_| server.requests() >= 2)
+        .await;
     let known = server.known();
     assert_eq!(known.requests[0].last_update, "");
     assert_eq!(known.requests[1].last_update, "cursor-1");
@@ -149,7 +187,10 @@ async fn registration() {
     let server = Server::start();
     let by_registration = support::registration(&server.url, "GR1348941abc");
     let runner = runner::register(&by_registration).await.unwrap();
-    assert_eq!((runner.id, runner.token.expose()), (5, "given-for-shell+prod01"));
+    assert_eq!(
+        (runner.id, runner.token.expose()),
+        (5, "given-for-shell+prod01")
+    );
     let by_runner_token = support::registration(&server.url, "glrt-abc");
     let runner = runner::register(&by_runner_token).await.unwrap();
     assert_eq!((runner.id, runner.token.expose()), (6, "glrt-abc"));
@@ -157,6 +198,12 @@ async fn registration() {
     runner::unregister(&runner).await.unwrap();
     server.known().refuse_tokens = true;
     assert!(runner::verify(&runner).await.is_err());
-    let error = runner::register(&by_registration).await.unwrap_err().to_string();
-    assert!(error.contains("403") && error.contains("invalid token supplied"), "{error}");
+    let error = runner::register(&by_registration)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("403") && error.contains("invalid token supplied"),
+        "{error}"
+    );
 }

@@ -2,6 +2,7 @@
 //! and a runner at work on it.
 
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -23,11 +24,11 @@ use runner_api::{
 use tokio::sync::Notify;
 
 /// Everything is waited for at most this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The server.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     port: u16,
     shared: Arc<Shared>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -41,26 +42,26 @@ struct Shared {
 
 /// What the server knows, and how it shall behave.
 #[derive(Default)]
-pub struct Known {
-    pub queue: VecDeque<JobResponse>,
-    pub jobs: HashMap<i64, Seen>,
-    pub requests: Vec<JobRequest>,
+pub(crate) struct Known {
+    pub(crate) queue: VecDeque<JobResponse>,
+    pub(crate) jobs: HashMap<i64, Seen>,
+    pub(crate) requests: Vec<JobRequest>,
     /// Answers to the next requests for a job, before any job is given.
-    pub request_answers: VecDeque<StatusCode>,
+    pub(crate) request_answers: VecDeque<StatusCode>,
     /// Answers to the next parts of a log, whatever they bring.
-    pub patch_faults: VecDeque<PatchFault>,
+    pub(crate) patch_faults: VecDeque<PatchFault>,
     /// Answers to the next final states.
-    pub put_faults: VecDeque<StatusCode>,
+    pub(crate) put_faults: VecDeque<StatusCode>,
     /// The `Job-Status` of every answer.
-    pub status: Option<&'static str>,
+    pub(crate) status: Option<&'static str>,
     /// Requests for a job are answered at once.
-    pub impatient: bool,
-    pub refuse_tokens: bool,
+    pub(crate) impatient: bool,
+    pub(crate) refuse_tokens: bool,
 }
 
 /// What the server does with a part of a log.
 #[derive(Clone, Copy)]
-pub enum PatchFault {
+pub(crate) enum PatchFault {
     /// Answers this, and takes nothing.
     Status(StatusCode),
     /// Loses all but the first bytes of the log, and says so with 416.
@@ -71,32 +72,32 @@ pub enum PatchFault {
 
 /// What the server has seen of a job.
 #[derive(Default, Clone)]
-pub struct Seen {
-    pub log: Vec<u8>,
-    pub parts: Vec<(Instant, u64)>,
-    pub signs_of_life: usize,
-    pub updates: Vec<UpdateSeen>,
+pub(crate) struct Seen {
+    pub(crate) log: Vec<u8>,
+    pub(crate) parts: Vec<(Instant, u64)>,
+    pub(crate) signs_of_life: usize,
+    pub(crate) updates: Vec<UpdateSeen>,
     /// The state, when the server has accepted it.
-    pub end: Option<UpdateSeen>,
+    pub(crate) end: Option<UpdateSeen>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct UpdateSeen {
-    pub state: JobState,
-    pub failure_reason: Option<String>,
-    pub exit_code: Option<i32>,
-    pub checksum: Option<String>,
-    pub bytesize: Option<u64>,
+pub(crate) struct UpdateSeen {
+    pub(crate) state: JobState,
+    pub(crate) failure_reason: Option<String>,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) checksum: Option<String>,
+    pub(crate) bytesize: Option<u64>,
 }
 
 impl Seen {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.log).into_owned()
     }
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut server = Self {
             url: String::new(),
             port: 0,
@@ -109,7 +110,7 @@ impl Server {
     }
 
     /// Starts (again), at the same port.
-    pub fn up(&mut self) {
+    pub(crate) fn up(&mut self) {
         let listener = std::net::TcpListener::bind(("127.0.0.1", self.port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         self.port = listener.local_addr().unwrap().port();
@@ -133,31 +134,37 @@ impl Server {
     }
 
     /// Ends at once, with all its connections.
-    pub fn down(&mut self) {
+    pub(crate) fn down(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(5));
+            let ending = move || runtime.shutdown_timeout(Duration::from_secs(5));
+            std::thread::spawn(ending).join().unwrap();
         }
     }
 
-    pub fn known(&self) -> MutexGuard<'_, Known> {
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
         self.shared.state.lock().unwrap()
     }
 
-    pub fn give(&self, job: JobResponse) {
+    pub(crate) fn give(&self, job: JobResponse) {
         self.known().queue.push_back(job);
         self.shared.changed.notify_waiters();
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.known().requests.len()
     }
 
-    pub fn seen(&self, id: i64) -> Seen {
+    pub(crate) fn seen(&self, id: i64) -> Seen {
         self.known().jobs.get(&id).cloned().unwrap_or_default()
     }
 
     /// Waits until `condition` holds of what has been seen of a job.
-    pub async fn until(&self, id: i64, what: &str, condition: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) async fn until(
+        &self,
+        id: i64,
+        what: &str,
+        condition: impl Fn(&Seen) -> bool,
+    ) -> Seen {
         let wait = async {
             loop {
                 let changed = self.shared.changed.notified();
@@ -176,7 +183,7 @@ impl Server {
         }
     }
 
-    pub async fn ended(&self, id: i64) -> Seen {
+    pub(crate) async fn ended(&self, id: i64) -> Seen {
         self.until(id, "ended", |seen| seen.end.is_some()).await
     }
 }
@@ -255,7 +262,11 @@ async fn take_part(
     let response = {
         let mut state = shared.state.lock().unwrap();
         assert_eq!(headers[name::JOB_TOKEN], token(id).as_str());
-        let range: ByteRange = headers[name::CONTENT_RANGE].to_str().unwrap().parse().unwrap();
+        let range: ByteRange = headers[name::CONTENT_RANGE]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert_eq!(range, ByteRange::of_content(range.first, body.len() as u64));
         let fault = state.patch_faults.pop_front();
         let job = state.jobs.entry(id).or_default();
@@ -267,7 +278,12 @@ async fn take_part(
     response
 }
 
-fn take(log: &mut Vec<u8>, first: u64, body: &[u8], fault: Option<PatchFault>) -> (StatusCode, usize) {
+fn take(
+    log: &mut Vec<u8>,
+    first: u64,
+    body: &[u8],
+    fault: Option<PatchFault>,
+) -> (StatusCode, usize) {
     let first = usize::try_from(first).unwrap();
     match fault {
         Some(PatchFault::Status(status)) => return (status, log.len()),
@@ -289,9 +305,15 @@ fn take(log: &mut Vec<u8>, first: u64, body: &[u8], fault: Option<PatchFault>) -
 
 fn answer(state: &Known, status: StatusCode, size: usize) -> Response {
     let mut headers = HeaderMap::new();
-    headers.insert(name::RANGE, ByteRange::of_size(size as u64).to_string().parse().unwrap());
+    headers.insert(
+        name::RANGE,
+        ByteRange::of_size(size as u64).to_string().parse().unwrap(),
+    );
     headers.insert(name::TRACE_UPDATE_INTERVAL, "1".parse().unwrap());
-    headers.insert(name::JOB_STATUS, state.status.unwrap_or("running").parse().unwrap());
+    headers.insert(
+        name::JOB_STATUS,
+        state.status.unwrap_or("running").parse().unwrap(),
+    );
     (status, headers).into_response()
 }
 
@@ -300,7 +322,9 @@ async fn take_state(State(shared): Shop, UrlPath(id): UrlPath<i64>, body: Bytes)
     assert_eq!(update.token.expose(), token(id));
     let seen = UpdateSeen {
         state: update.state,
-        failure_reason: update.failure_reason.map(|reason| reason.as_str().to_owned()),
+        failure_reason: update
+            .failure_reason
+            .map(|reason| reason.as_str().to_owned()),
         exit_code: update.exit_code,
         bytesize: update.output.as_ref().map(|output| output.bytesize),
         checksum: update.output.map(|output| output.checksum),
@@ -325,23 +349,23 @@ async fn take_state(State(shared): Shop, UrlPath(id): UrlPath<i64>, body: Bytes)
     response
 }
 
-pub fn token(id: i64) -> String {
+pub(crate) fn token(id: i64) -> String {
     format!("job-token-{id}-0123456789")
 }
 
 /// A runner that works for a server, in a folder of its own.
-pub struct AtWork {
-    pub folder: tempfile::TempDir,
-    pub shutdown: Shutdown,
-    pub task: tokio::task::JoinHandle<()>,
+pub(crate) struct AtWork {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) task: tokio::task::JoinHandle<()>,
 }
 
 impl AtWork {
-    pub fn start(server: &Server) -> Self {
+    pub(crate) fn start(server: &Server) -> Self {
         Self::with(server, |_| {})
     }
 
-    pub fn with(server: &Server, change: impl FnOnce(&mut RunnerConfig)) -> Self {
+    pub(crate) fn with(server: &Server, change: impl FnOnce(&mut RunnerConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(&server.url, folder.path());
         change(&mut config);
@@ -358,7 +382,7 @@ impl AtWork {
     }
 
     /// Where the jobs of project `group/project` work.
-    pub fn project(&self) -> PathBuf {
+    pub(crate) fn project(&self) -> PathBuf {
         let folder = fs_err::canonicalize(self.folder.path()).unwrap();
         folder.join("builds/0123456789/0/group/project".replace("0123456789", "012345678"))
     }
@@ -371,7 +395,7 @@ impl Drop for AtWork {
     }
 }
 
-pub fn config(url: &str, folder: &Path) -> RunnerConfig {
+pub(crate) fn config(url: &str, folder: &Path) -> RunnerConfig {
     RunnerConfig {
         name: "test".into(),
         url: url.into(),
@@ -387,7 +411,7 @@ pub fn config(url: &str, folder: &Path) -> RunnerConfig {
     }
 }
 
-pub fn registration(url: &str, token: &str) -> Registration {
+pub(crate) fn registration(url: &str, token: &str) -> Registration {
     Registration {
         url: url.into(),
         token: token.into(),
@@ -401,7 +425,7 @@ pub fn registration(url: &str, token: &str) -> Registration {
 }
 
 /// A job of `script` that needs no sources.
-pub fn job(id: i64, script: &[&str]) -> JobResponse {
+pub(crate) fn job(id: i64, script: &[&str]) -> JobResponse {
     let mut job = JobResponse {
         id,
         token: token(id).into(),
@@ -415,7 +439,7 @@ pub fn job(id: i64, script: &[&str]) -> JobResponse {
     job
 }
 
-pub fn with_after_script(mut job: JobResponse, script: &[&str]) -> JobResponse {
+pub(crate) fn with_after_script(mut job: JobResponse, script: &[&str]) -> JobResponse {
     let mut step = step(StepName::AfterScript, script);
     step.when = When::Always;
     job.steps.push(step);
@@ -432,7 +456,7 @@ fn step(name: StepName, script: &[&str]) -> Step {
     }
 }
 
-pub fn variable(key: &str, value: &str) -> Variable {
+pub(crate) fn variable(key: &str, value: &str) -> Variable {
     Variable {
         key: key.into(),
         value: value.into(),
@@ -440,7 +464,7 @@ pub fn variable(key: &str, value: &str) -> Variable {
     }
 }
 
-pub fn masked(key: &str, value: &str) -> Variable {
+pub(crate) fn masked(key: &str, value: &str) -> Variable {
     Variable {
         masked: true,
         raw: true,
@@ -449,12 +473,12 @@ pub fn masked(key: &str, value: &str) -> Variable {
 }
 
 /// A git repository with one commit.
-pub struct Origin {
-    pub folder: tempfile::TempDir,
+pub(crate) struct Origin {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Origin {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let origin = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -464,23 +488,23 @@ impl Origin {
         origin
     }
 
-    pub fn commit(&self, name: &str, content: &str) -> String {
+    pub(crate) fn commit(&self, name: &str, content: &str) -> String {
         fs_err::write(self.folder.path().join(name), content).unwrap();
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message", "a change"]);
         self.head()
     }
 
-    pub fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }
 
-    pub fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         git(self.folder.path(), arguments)
     }
 
     /// A job on the head of `main`.
-    pub fn job(&self, id: i64, script: &[&str]) -> JobResponse {
+    pub(crate) fn job(&self, id: i64, script: &[&str]) -> JobResponse {
         let mut job = job(id, script);
         job.variables.clear();
         job.allow_git_fetch = true;
@@ -493,7 +517,7 @@ impl Origin {
     }
 }
 
-pub fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(folder)
