@@ -1,1 +1,32 @@
-//! Takes a job, executes it in a shell or a container, streams log and artifacts.
+//! Takes a job, executes it in a shell, streams log and artifacts.
+//!
+//! The runner knows a server only through GitLab's runner protocol over HTTP, so it works for any
+//! GitLab as it does for ours, on the same machine or another. It never sees YAML: what to do
+//! comes as a finished script, and nothing here knows pipelines or stages.
+
+mod config;
+mod register;
+mod runner;
+
+mod job;
+mod work;
+
+mod environment;
+mod leftovers;
+mod process;
+mod script;
+mod sources;
+mod variables;
+
+mod backoff;
+mod client;
+mod log;
+mod mask;
+mod tls;
+mod upload;
+
+pub use client::ClientError;
+pub use config::{Config, ConfigError, RunnerConfig};
+pub use register::{Registration, register, unregister, verify};
+pub use runner::{Runner, RunnerError, Shutdown};
+pub use tls::TlsError;

@@ -1,0 +1,432 @@
+//! The runner protocol's calls over HTTP: what to send, and what an answer means.
+//!
+//! Every call is made once; who calls decides whether and when to try again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::Secret;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use runner_api::{
+    ByteRange, ErrorBody, JobRequest, JobResponse, JobStatus, RegisterRequest, RegisterResponse,
+    UnregisterRequest, UpdateRequest, VerifyRequest, name,
+};
+
+use crate::config::RunnerConfig;
+use crate::tls::{self, TlsError};
+
+/// A server may hold a request for a job this long before the connection counts as dead.
+const POLL_LIMIT: Duration = Duration::from_secs(150);
+/// Any other call.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// No answer that is kept in memory is longer, in bytes.
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Speaks to one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is no address.
+    #[error("`{url}` is not the address of a server: write it like https://lotse.example.org")]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// TLS is not to be had.
+    #[error("cannot speak TLS to the server")]
+    Tls(#[source] TlsError),
+    /// The HTTP library refuses.
+    #[error("cannot set up HTTP")]
+    Setup(#[source] reqwest::Error),
+    /// No answer.
+    #[error("cannot {action} at {server}")]
+    NoAnswer {
+        /// What was to be done.
+        action: &'static str,
+        /// Where.
+        server: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// Another answer than hoped for.
+    #[error("cannot {action} at {server}: it answered {status}{}", colon(message))]
+    Refused {
+        /// What was to be done.
+        action: &'static str,
+        /// Where.
+        server: String,
+        /// The status.
+        status: StatusCode,
+        /// The server's explanation, or nothing.
+        message: String,
+        /// How long the server wants to be left alone, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// An answer that makes no sense.
+    #[error("cannot {action}: the answer of {server} is not what GitLab's runner protocol says")]
+    Nonsense {
+        /// What was to be done.
+        action: &'static str,
+        /// Where.
+        server: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+fn colon(message: &str) -> String {
+    if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    }
+}
+
+impl ClientError {
+    /// The status, when there was an answer.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// How long the server wants to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed later: no answer, or a server that is not well.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } => true,
+            Self::Refused { status, .. } => {
+                status.is_server_error()
+                    || matches!(
+                        *status,
+                        StatusCode::TOO_MANY_REQUESTS
+                            | StatusCode::REQUEST_TIMEOUT
+                            | StatusCode::CONFLICT
+                    )
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The answer to a request for a job.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) job: Option<Box<JobResponse>>,
+    /// The queue's cursor, to be sent with the next request.
+    pub(crate) last_update: Option<String>,
+}
+
+/// What every answer about a job can say beside its status.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Remarks {
+    pub(crate) status: Option<JobStatus>,
+    pub(crate) interval: Option<Duration>,
+    /// How much of the trace the server has.
+    pub(crate) received: Option<u64>,
+}
+
+/// The answer to a part of the trace.
+#[derive(Debug)]
+pub(crate) enum Patched {
+    /// It was taken.
+    Taken(Remarks),
+    /// The server wants it from another place on.
+    Elsewhere(Remarks),
+    /// The job is no longer ours.
+    Gone,
+}
+
+/// The answer to a job's state.
+#[derive(Debug)]
+pub(crate) enum Updated {
+    /// It was taken.
+    Taken(Remarks),
+    /// Not yet: ask again.
+    Later(Remarks),
+    /// The trace is damaged: send it again, then ask again.
+    TraceDamaged,
+    /// The job is no longer ours.
+    Gone,
+}
+
+impl Client {
+    pub(crate) fn new(url: &str, ca_file: Option<&std::path::Path>) -> Result<Self, ClientError> {
+        let base = url.trim_end_matches('/');
+        let wrong = || ClientError::Address {
+            url: url.chars().take(200).collect(),
+        };
+        let parsed = reqwest::Url::parse(base).map_err(|_| wrong())?;
+        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+            return Err(wrong());
+        }
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config(ca_file).map_err(ClientError::Tls)?)
+            .user_agent(concat!("lotse-runner ", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_keepalive(Duration::from_secs(15))
+            .build()
+            .map_err(ClientError::Setup)?;
+        Ok(Self {
+            http,
+            base: base.to_owned(),
+        })
+    }
+
+    pub(crate) fn of(runner: &RunnerConfig) -> Result<Self, ClientError> {
+        Self::new(&runner.url, runner.ca_file.as_deref())
+    }
+
+    pub(crate) async fn register(
+        &self,
+        request: &RegisterRequest,
+    ) -> Result<RegisterResponse, ClientError> {
+        let call = Call::new(self, "register a runner", Method::POST, "runners");
+        call.json(request).await?.decoded().await
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        request: &VerifyRequest,
+    ) -> Result<RegisterResponse, ClientError> {
+        let call = Call::new(
+            self,
+            "verify the runner's token",
+            Method::POST,
+            "runners/verify",
+        );
+        call.json(request).await?.decoded().await
+    }
+
+    pub(crate) async fn unregister(&self, token: &Secret) -> Result<(), ClientError> {
+        let request = UnregisterRequest {
+            token: token.clone(),
+            system_id: String::new(),
+        };
+        let call = Call::new(self, "unregister the runner", Method::DELETE, "runners");
+        call.json(&request).await?.ok().await.map(drop)
+    }
+
+    /// Waits for a job as long as the server holds the request.
+    pub(crate) async fn request_job(&self, request: &JobRequest) -> Result<Work, ClientError> {
+        let call = Call::new(self, "ask for a job", Method::POST, "jobs/request");
+        let answer = call.limit(POLL_LIMIT).json(request).await?;
+        let last_update = answer.header(name::LAST_UPDATE);
+        let job = match answer.response.status() {
+            StatusCode::CREATED => Some(answer.decoded().await?),
+            StatusCode::NO_CONTENT => None,
+            _ => return Err(answer.refused().await),
+        };
+        Ok(Work { job, last_update })
+    }
+
+    pub(crate) async fn patch_trace(
+        &self,
+        job: JobKey<'_>,
+        start: u64,
+        part: Bytes,
+    ) -> Result<Patched, ClientError> {
+        let path = format!("jobs/{}/trace", job.id);
+        let call = Call::new(self, "send the job's log", Method::PATCH, &path);
+        let range = ByteRange::of_content(start, part.len() as u64).to_string();
+        let request = |request: RequestBuilder| {
+            request
+                .header(name::JOB_TOKEN, job.token.expose())
+                .header(header::CONTENT_RANGE, range)
+                .header(header::CONTENT_TYPE, "text/plain")
+                .body(part)
+        };
+        let answer = call.send(request).await?;
+        match answer.response.status() {
+            StatusCode::ACCEPTED | StatusCode::OK => Ok(Patched::Taken(answer.remarks())),
+            StatusCode::RANGE_NOT_SATISFIABLE => Ok(Patched::Elsewhere(answer.remarks())),
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(Patched::Gone),
+            _ => Err(answer.refused().await),
+        }
+    }
+
+    pub(crate) async fn update_job(
+        &self,
+        id: i64,
+        request: &UpdateRequest,
+    ) -> Result<Updated, ClientError> {
+        let path = format!("jobs/{id}");
+        let call = Call::new(self, "report the job's state", Method::PUT, &path);
+        let answer = call.json(request).await?;
+        match answer.response.status() {
+            StatusCode::OK => Ok(Updated::Taken(answer.remarks())),
+            StatusCode::ACCEPTED => Ok(Updated::Later(answer.remarks())),
+            StatusCode::PRECONDITION_FAILED => Ok(Updated::TraceDamaged),
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(Updated::Gone),
+            _ => Err(answer.refused().await),
+        }
+    }
+}
+
+/// What a call about one job is made with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobKey<'a> {
+    pub(crate) id: i64,
+    pub(crate) token: &'a Secret,
+}
+
+/// One call on its way.
+struct Call<'a> {
+    client: &'a Client,
+    action: &'static str,
+    request: RequestBuilder,
+}
+
+impl<'a> Call<'a> {
+    fn new(client: &'a Client, action: &'static str, method: Method, path: &str) -> Self {
+        let url = format!("{}/api/v4/{path}", client.base);
+        let request = client.http.request(method, url).timeout(CALL_LIMIT);
+        Self {
+            client,
+            action,
+            request,
+        }
+    }
+
+    fn limit(mut self, limit: Duration) -> Self {
+        self.request = self.request.timeout(limit);
+        self
+    }
+
+    async fn json(self, body: &impl serde::Serialize) -> Result<Answer<'a>, ClientError> {
+        self.send(|request| request.json(body)).await
+    }
+
+    async fn send(
+        self,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer<'a>, ClientError> {
+        let Self {
+            client,
+            action,
+            request,
+        } = self;
+        match with(request).send().await {
+            Ok(response) => Ok(Answer {
+                client,
+                action,
+                response,
+            }),
+            Err(source) => Err(client.no_answer(action, source)),
+        }
+    }
+}
+
+impl Client {
+    fn no_answer(&self, action: &'static str, source: reqwest::Error) -> ClientError {
+        ClientError::NoAnswer {
+            action,
+            server: self.base.clone(),
+            source: source.without_url(),
+        }
+    }
+}
+
+/// What came back.
+struct Answer<'a> {
+    client: &'a Client,
+    action: &'static str,
+    response: Response,
+}
+
+impl Answer<'_> {
+    fn header(&self, name: &str) -> Option<String> {
+        let value = self.response.headers().get(name)?;
+        Some(value.to_str().ok()?.to_owned())
+    }
+
+    fn remarks(&self) -> Remarks {
+        let seconds = self.header(name::TRACE_UPDATE_INTERVAL);
+        let range = self.header(name::RANGE);
+        Remarks {
+            status: self.header(name::JOB_STATUS).and_then(|s| s.parse().ok()),
+            interval: seconds
+                .and_then(|s| s.parse().ok())
+                .map(Duration::from_secs),
+            received: range.and_then(|r| r.parse().ok()).map(ByteRange::size),
+        }
+    }
+
+    async fn ok(self) -> Result<Self, ClientError> {
+        if self.response.status().is_success() {
+            Ok(self)
+        } else {
+            Err(self.refused().await)
+        }
+    }
+
+    async fn decoded<T: serde::de::DeserializeOwned>(self) -> Result<T, ClientError> {
+        let mut answer = self.ok().await?;
+        let body = answer.body().await?;
+        serde_json::from_slice(&body).map_err(|source| ClientError::Nonsense {
+            action: answer.action,
+            server: answer.client.base.clone(),
+            source,
+        })
+    }
+
+    async fn refused(mut self) -> ClientError {
+        let status = self.response.status();
+        let retry_after = self.header("retry-after");
+        let body = self.body().await.unwrap_or_default();
+        let message = serde_json::from_slice::<ErrorBody>(&body).unwrap_or_default();
+        ClientError::Refused {
+            action: self.action,
+            server: self.client.base.clone(),
+            status,
+            message: message.message.chars().take(500).collect(),
+            retry_after: retry_after
+                .and_then(|s| s.parse().ok())
+                .map(Duration::from_secs),
+        }
+    }
+
+    /// The whole body; what is longer than [`BODY_LIMIT`] is cut, and then makes no sense.
+    async fn body(&mut self) -> Result<Vec<u8>, ClientError> {
+        let mut body = Vec::new();
+        loop {
+            match self.response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= BODY_LIMIT => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(_) => return Ok(body),
+                Err(source) => return Err(self.client.no_answer(self.action, source)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for url in ["http://localhost:8080", "https://example.org/gitlab/"] {
+            assert!(Client::new(url, None).is_ok(), "{url}");
+        }
+        for url in ["", "localhost", "ssh://host", "http://", "file:///x"] {
+            assert!(Client::new(url, None).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The runner at large: asks its server for jobs as long as it has a slot free, and never gives up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use runner_api::JobRequest;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backoff::Backoff;
+use crate::client::{Client, ClientError, Work};
+use crate::config::{Config, RunnerConfig};
+use crate::environment;
+use crate::job::{self, Assignment, Workshop};
+use crate::leftovers::{self, Leftovers};
+use crate::register::version_info;
+use crate::upload::chain;
+
+/// A server that answers "no job" sooner than this does not hold requests.
+const HELD: Duration = Duration::from_secs(1);
+/// How often such a server is asked.
+const ASK_PAUSE: Duration = Duration::from_secs(3);
+const REFUSALS: u32 = 3;
+const REFUSED_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// What an aborted job may still take to tell its server.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The two ways to stop a runner.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// No new jobs; those at work are finished.
+    pub drain: CancellationToken,
+    /// Jobs at work are stopped.
+    pub abort: CancellationToken,
+}
+
+/// Why a runner cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// Nothing is configured.
+    #[error("no runner is registered: `lotse runner register` does that")]
+    NoRunner,
+    /// The server's address, or TLS, is not usable.
+    #[error("the runner `{name}` cannot speak to its server")]
+    Client {
+        /// Which runner.
+        name: String,
+        /// Why.
+        source: ClientError,
+    },
+    /// No shell.
+    #[error(
+        "the runner `{name}` finds no shell {wanted}: `shell` in its configuration names another"
+    )]
+    NoShell {
+        /// Which runner.
+        name: String,
+        /// What was looked for.
+        wanted: String,
+    },
+    /// No place to work.
+    #[error("the runner `{name}` cannot use its folder")]
+    Folder {
+        /// Which runner.
+        name: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// All runners of one configuration.
+#[derive(Debug)]
+pub struct Runner {
+    workshops: Vec<Arc<Workshop>>,
+    shutdown: Shutdown,
+}
+
+impl Runner {
+    /// Checks the configuration and makes the folders.
+    ///
+    /// # Errors
+    /// When a runner could not work: each says what to change.
+    pub fn new(config: Config, shutdown: Shutdown) -> Result<Self, RunnerError> {
+        if config.runners.is_empty() {
+            return Err(RunnerError::NoRunner);
+        }
+        let leftovers = Arc::new(Leftovers::default());
+        let workshops = config
+            .runners
+            .into_iter()
+            .map(|runner| workshop(runner, &shutdown, &leftovers).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            workshops,
+            shutdown,
+        })
+    }
+
+    /// Works until it is told to stop, and the last job has ended.
+    ///
+    /// Becomes the reaper of this process's orphans (`PR_SET_CHILD_SUBREAPER`), so as to end what
+    /// jobs leave behind.
+    pub async fn run(self) {
+        let mut loops = JoinSet::new();
+        for workshop in self.workshops {
+            workshop.leftovers.adopt();
+            leftovers::end_all_marked(&format!("{}:", workshop.config.system_id));
+            loops.spawn(Floor::new(workshop, self.shutdown.clone()).run());
+        }
+        while loops.join_next().await.is_some() {}
+    }
+}
+
+fn workshop(
+    config: RunnerConfig,
+    shutdown: &Shutdown,
+    leftovers: &Arc<Leftovers>,
+) -> Result<Workshop, RunnerError> {
+    let name = || config.name.clone();
+    let base = environment::base(&config, std::env::vars());
+    let wanted = config.shell.as_deref();
+    let shell = environment::shell(wanted, &base["PATH"]).ok_or_else(|| RunnerError::NoShell {
+        name: name(),
+        wanted: wanted.unwrap_or("bash or sh").to_owned(),
+    })?;
+    let client = Client::of(&config).map_err(|source| RunnerError::Client {
+        name: name(),
+        source,
+    })?;
+    let folder = crate::config::private_folder(&config.directory)
+        .and_then(|()| fs_err::canonicalize(&config.directory))
+        .map_err(|source| RunnerError::Folder {
+            name: name(),
+            source,
+        })?;
+    Ok(Workshop {
+        config: RunnerConfig {
+            directory: folder,
+            ..config
+        },
+        client,
+        shell,
+        base,
+        leftovers: Arc::clone(leftovers),
+        shutdown: shutdown.abort.clone(),
+    })
+}
+
+/// Where one runner's jobs are handed out.
+struct Floor {
+    workshop: Arc<Workshop>,
+    shutdown: Shutdown,
+    /// Free slots; the lowest is used first, so that its sources are used again.
+    free: Vec<u32>,
+    returned: (mpsc::UnboundedSender<u32>, mpsc::UnboundedReceiver<u32>),
+    /// Jobs at work, and results on their way.
+    tasks: TaskTracker,
+}
+
+impl Floor {
+    fn new(workshop: Arc<Workshop>, shutdown: Shutdown) -> Self {
+        let slots = workshop.config.concurrent.max(1);
+        Self {
+            workshop,
+            shutdown,
+            free: (0..slots).rev().collect(),
+            returned: mpsc::unbounded_channel(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    async fn run(mut self) {
+        let name = self.workshop.config.name.clone();
+        tracing::info!(
+            runner = name,
+            url = self.workshop.config.url,
+            "waiting for jobs"
+        );
+        let mut desk = Desk::new(&self.workshop);
+        let drain = self.shutdown.drain.clone();
+        loop {
+            let slot = tokio::select! {
+                slot = self.slot() => slot,
+                () = drain.cancelled() => break,
+            };
+            // A job that was given is taken, even when the order to stop comes with it.
+            tokio::select! {
+                biased;
+                job = desk.next_job() => self.start(Assignment { job, slot }),
+                () = drain.cancelled() => break,
+            }
+        }
+        self.tasks.close();
+        if !self.tasks.is_empty() {
+            tracing::info!(
+                runner = name,
+                jobs = self.tasks.len(),
+                "finishing the jobs at work"
+            );
+        }
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            () = last_words(&self.shutdown.abort) => {
+                tracing::error!(runner = name, "stopped before the server knew of everything");
+            }
+        }
+    }
+
+    async fn slot(&mut self) -> u32 {
+        while let Ok(slot) = self.returned.1.try_recv() {
+            self.give_back(slot);
+        }
+        loop {
+            if let Some(slot) = self.free.pop() {
+                return slot;
+            }
+            if let Some(slot) = self.returned.1.recv().await {
+                self.give_back(slot);
+            }
+        }
+    }
+
+    fn give_back(&mut self, slot: u32) {
+        self.free.push(slot);
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    fn start(&self, assignment: Assignment) {
+        let workshop = Arc::clone(&self.workshop);
+        let returned = self.returned.0.clone();
+        self.tasks.spawn(async move {
+            let slot = assignment.slot;
+            let upload = job::execute(&workshop, assignment).await;
+            // The receiver is gone when the runner is being stopped.
+            let _ = returned.send(slot);
+            if let Some(Err(error)) = async { Some(upload?.await) }.await {
+                tracing::error!(%error, "a job's result may not have reached the server");
+            }
+        });
+    }
+}
+
+/// After the order to stop at once, this long.
+async fn last_words(abort: &CancellationToken) {
+    abort.cancelled().await;
+    // The scripts get their grace, then the server hears of it.
+    sleep(LAST_WORDS + Duration::from_secs(11)).await;
+}
+
+/// Where jobs are asked for.
+struct Desk {
+    workshop: Arc<Workshop>,
+    last_update: String,
+    backoff: Backoff,
+    refusals: u32,
+    away: bool,
+    asked_again: bool,
+}
+
+impl Desk {
+    fn new(workshop: &Arc<Workshop>) -> Self {
+        Self {
+            workshop: Arc::clone(workshop),
+            last_update: String::new(),
+            backoff: Backoff::new(),
+            refusals: 0,
+            away: false,
+            asked_again: false,
+        }
+    }
+
+    /// Asks until there is a job.
+    async fn next_job(&mut self) -> runner_api::JobResponse {
+        loop {
+            let begin = Instant::now();
+            match self.workshop.client.request_job(&self.request()).await {
+                Ok(work) => {
+                    self.is_back();
+                    if let Some(job) = self.answered(work, begin).await {
+                        return job;
+                    }
+                }
+                Err(error) => self.failed(&error).await,
+            }
+        }
+    }
+
+    fn request(&self) -> JobRequest {
+        let config = &self.workshop.config;
+        JobRequest {
+            info: version_info(),
+            token: config.token.clone(),
+            system_id: config.system_id.clone(),
+            last_update: self.last_update.clone(),
+        }
+    }
+
+    /// A server that does not hold requests is asked every few seconds; one that says that its
+    /// queue has changed, at once.
+    async fn answered(&mut self, work: Work, begin: Instant) -> Option<runner_api::JobResponse> {
+        let cursor = work.last_update.unwrap_or_default();
+        let news = cursor != self.last_update;
+        self.last_update = cursor;
+        if let Some(job) = work.job {
+            self.asked_again = false;
+            return Some(*job);
+        }
+        if begin.elapsed() < HELD && (!news || self.asked_again) {
+            sleep(ASK_PAUSE).await;
+            self.asked_again = false;
+        } else {
+            self.asked_again = true;
+        }
+        None
+    }
+
+    fn is_back(&mut self) {
+        if std::mem::take(&mut self.away) {
+            tracing::info!(runner = self.workshop.config.name, "the server is back");
+        }
+        self.refusals = 0;
+        self.backoff = Backoff::new();
+    }
+
+    async fn failed(&mut self, error: &ClientError) {
+        let runner = self.workshop.config.name.as_str();
+        if error.status() == Some(StatusCode::FORBIDDEN) {
+            self.refusals += 1;
+            if self.refusals >= REFUSALS {
+                self.refusals = 0;
+                tracing::error!(
+                    runner,
+                    error = %chain(error),
+                    minutes = REFUSED_PAUSE.as_secs() / 60,
+                    "the server refused the runner's token {REFUSALS} times: pausing; \
+                     `lotse runner verify` checks it, `lotse runner register` makes a new one"
+                );
+                sleep(REFUSED_PAUSE).await;
+                return;
+            }
+        }
+        if !std::mem::replace(&mut self.away, true) {
+            tracing::warn!(runner, error = %chain(error), "cannot ask for jobs; trying on");
+        }
+        match error.retry_after() {
+            Some(pause) => sleep(pause.min(Duration::from_secs(60))).await,
+            None => sleep(self.backoff.next()).await,
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! A job's work: sources, scripts, and what came of it.
+//!
+//! Reads as GitLab's stages do: prepare, get sources, script, after_script. What the server is told
+//! about it is not decided here but in [`crate::job`].
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use runner_api::{JobResponse, Step, StepName};
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::private_folder;
+use crate::leftovers::MARK;
+use crate::log::JobLog;
+use crate::process::{self, Ended};
+use crate::script::script;
+use crate::sources::{self, Sources};
+use crate::upload::Order;
+use crate::variables::Variables;
+
+const AFTER_SCRIPT_LIMIT: Duration = Duration::from_secs(5 * 60);
+const GREEN: &str = "\u{1b}[32;1m";
+const CYAN: &str = "\u{1b}[36;1m";
+const RESET: &str = "\u{1b}[0;m";
+const CLEAR_LINE: &str = "\u{1b}[0K";
+
+/// Why work was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Someone cancelled the job; after_script still runs.
+    Canceled,
+    /// The server does not want the job any more.
+    Aborted,
+    /// The runner itself is being stopped.
+    Shutdown,
+    /// The job, or its script, took longer than this.
+    TimedOut(Duration),
+}
+
+/// How the scripts came out, if not well.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum WorkError {
+    /// A command ended with this exit code.
+    Script(i32),
+    /// It was stopped.
+    Stopped(Cause),
+    /// What the job asks for cannot be.
+    Configuration(String),
+    /// The runner could not do its part.
+    System(String),
+}
+
+/// How long work may go on.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) orders: watch::Receiver<Order>,
+    pub(crate) shutdown: CancellationToken,
+    /// Orders below this are not listened to.
+    pub(crate) heed: Order,
+    pub(crate) begin: Instant,
+    pub(crate) longest: Duration,
+}
+
+impl Limits {
+    /// Returns when one of the limits is reached.
+    pub(crate) async fn reached(&self) -> Cause {
+        let mut orders = self.orders.clone();
+        tokio::select! {
+            order = orders.wait_for(|order| *order >= self.heed) => match order.as_deref() {
+                Ok(Order::Cancel) => Cause::Canceled,
+                _ => Cause::Aborted,
+            },
+            () = self.shutdown.cancelled() => Cause::Shutdown,
+            () = sleep_until(self.begin + self.longest) => Cause::TimedOut(self.longest),
+        }
+    }
+
+    /// Waits, unless a limit is reached before.
+    pub(crate) async fn pause(&self, pause: Duration) -> Result<(), Cause> {
+        tokio::select! {
+            () = sleep(pause) => Ok(()),
+            cause = self.reached() => Err(cause),
+        }
+    }
+
+    /// The same limits, but at most `longest` from now.
+    fn at_most(&self, longest: Option<Duration>) -> Self {
+        let now = Instant::now();
+        match longest {
+            Some(longest) if now + longest < self.begin + self.longest => Self {
+                begin: now,
+                longest,
+                ..self.clone()
+            },
+            _ => self.clone(),
+        }
+    }
+}
+
+/// Where a job works.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// `CI_PROJECT_DIR`.
+    pub(crate) project: PathBuf,
+    /// File variables and scripts; beside the project, so that no clean-up of it finds them.
+    pub(crate) temporary: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(project: PathBuf) -> Self {
+        let mut temporary = project.clone().into_os_string();
+        temporary.push(".tmp");
+        Self {
+            project,
+            temporary: temporary.into(),
+        }
+    }
+}
+
+/// One job at work.
+pub(crate) struct Work<'a> {
+    pub(crate) job: &'a JobResponse,
+    pub(crate) place: &'a Place,
+    pub(crate) variables: Variables,
+    pub(crate) base: &'a BTreeMap<String, String>,
+    pub(crate) mark: &'a str,
+    pub(crate) shell: &'a Path,
+    pub(crate) log: &'a JobLog,
+    pub(crate) limits: Limits,
+}
+
+impl Work<'_> {
+    /// Does everything; whatever happens, nothing secret stays on the disk.
+    pub(crate) async fn all(&mut self) -> Result<(), WorkError> {
+        self.prepare()?;
+        let result = self.steps().await;
+        let _ = fs_err::remove_dir_all(&self.place.temporary);
+        result
+    }
+
+    async fn steps(&mut self) -> Result<(), WorkError> {
+        self.get_sources().await?;
+        let result = self.script().await;
+        match &result {
+            Err(WorkError::Stopped(cause)) if !self.after_script_follows(*cause) => {}
+            _ => self.after_script(&result).await,
+        }
+        result
+    }
+
+    /// After a cancelled job, and after a script that took longer than `RUNNER_SCRIPT_TIMEOUT`,
+    /// but not when the whole job's time is over.
+    fn after_script_follows(&self, cause: Cause) -> bool {
+        match cause {
+            Cause::Canceled => true,
+            Cause::TimedOut(_) => Instant::now() < self.limits.begin + self.limits.longest,
+            Cause::Aborted | Cause::Shutdown => false,
+        }
+    }
+
+    fn prepare(&self) -> Result<(), WorkError> {
+        if let Some(name) = self.variables.too_long() {
+            return Err(WorkError::Configuration(format!(
+                "the variable {name} is longer than a process can be given (128 KiB): make it a variable of type file"
+            )));
+        }
+        let failed = |error: std::io::Error| WorkError::System(error.to_string());
+        let temporary = &self.place.temporary;
+        match fs_err::remove_dir_all(temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+        private_folder(temporary).map_err(failed)?;
+        for (path, content) in self.variables.files() {
+            write_private(&path, content.as_bytes()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn get_sources(&self) -> Result<(), WorkError> {
+        let section = self.section("get_sources", "Getting source from Git repository");
+        let environment = self.environment();
+        let sources = Sources {
+            info: &self.job.git_info,
+            allow_fetch: self.job.allow_git_fetch,
+            folder: &self.place.project,
+            variables: &self.variables,
+            environment: &environment,
+            log: self.log,
+            limits: &self.limits,
+        };
+        let result = sources::get(&sources).await;
+        section.end();
+        match result {
+            Err(WorkError::System(reason)) => Err(WorkError::System(format!(
+                "cannot get the sources: {reason}"
+            ))),
+            result => result,
+        }
+    }
+
+    async fn script(&mut self) -> Result<(), WorkError> {
+        let Some(step) = self.step(&StepName::Script) else {
+            return Ok(());
+        };
+        self.variables.set("CI_JOB_STATUS", "running");
+        let section = self.section(
+            "step_script",
+            "Executing \"step_script\" stage of the job script",
+        );
+        let limits = self.limits.at_most(self.duration("RUNNER_SCRIPT_TIMEOUT"));
+        let result = self.execute(&step.script, &limits).await;
+        section.end();
+        result
+    }
+
+    async fn after_script(&mut self, result: &Result<(), WorkError>) {
+        let Some(step) = self.step(&StepName::AfterScript) else {
+            return;
+        };
+        if step.script.is_empty() {
+            return;
+        }
+        let status = match result {
+            Ok(()) => "success",
+            Err(WorkError::Stopped(Cause::Canceled)) => "canceled",
+            Err(_) => "failed",
+        };
+        self.variables.set("CI_JOB_STATUS", status);
+        let section = self.section("after_script", "Running after_script");
+        self.log.line(&green("Running after script..."));
+        let limit = self.duration("RUNNER_AFTER_SCRIPT_TIMEOUT");
+        let mut limits = self
+            .limits
+            .at_most(Some(limit.unwrap_or(AFTER_SCRIPT_LIMIT)));
+        limits.heed = Order::Abort;
+        let warning = match self.execute(&step.script, &limits).await {
+            Ok(()) => None,
+            Err(WorkError::Script(code)) => Some(format!("exit status {code}")),
+            Err(WorkError::Stopped(Cause::TimedOut(limit))) => {
+                Some(format!("it took longer than {}", in_words(limit)))
+            }
+            Err(WorkError::Stopped(_)) => Some("it was stopped".to_owned()),
+            Err(WorkError::Configuration(reason) | WorkError::System(reason)) => Some(reason),
+        };
+        if let Some(warning) = warning {
+            self.log.line(&format!(
+                "\u{1b}[0;33mWARNING: after_script failed, but job will continue unaffected: {warning}{RESET}"
+            ));
+        }
+        section.end();
+    }
+
+    async fn execute(&self, commands: &[String], limits: &Limits) -> Result<(), WorkError> {
+        let path = self.place.temporary.join(".script");
+        write_private(&path, script(commands).as_bytes())
+            .map_err(|error| WorkError::System(error.to_string()))?;
+        let mut command = Command::new(self.shell);
+        command
+            .arg(&path)
+            .current_dir(&self.place.project)
+            .env_clear()
+            .envs(self.environment());
+        match process::run(command, self.log, limits.reached()).await {
+            Ok(Ended::Exit(0)) => Ok(()),
+            Ok(Ended::Exit(code)) => Err(WorkError::Script(code)),
+            Ok(Ended::Stopped(cause)) => Err(WorkError::Stopped(cause)),
+            Err(error) => Err(WorkError::System(format!(
+                "cannot run {}: {error}",
+                self.shell.display()
+            ))),
+        }
+    }
+
+    fn step(&self, name: &StepName) -> Option<Step> {
+        self.job
+            .steps
+            .iter()
+            .find(|step| step.name == *name)
+            .cloned()
+    }
+
+    fn duration(&self, name: &str) -> Option<Duration> {
+        parse_duration(self.variables.get(name)?)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let base = self.base.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        base.chain(self.variables.environment())
+            .map(own)
+            .chain([(MARK.to_owned(), self.mark.to_owned())])
+            .collect()
+    }
+
+    /// Begins a part of the log that pages can fold.
+    fn section(&self, name: &'static str, title: &str) -> Section<'_> {
+        let folds = self.job.features.trace_sections;
+        let title = format!("{CLEAR_LINE}{CYAN}{title}{RESET}{CLEAR_LINE}");
+        if folds {
+            let time = unix_time();
+            self.log
+                .line(&format!("section_start:{time}:{name}\r{CLEAR_LINE}{title}"));
+        } else {
+            self.log.line(&title);
+        }
+        Section {
+            name,
+            log: folds.then_some(self.log),
+        }
+    }
+}
+
+struct Section<'a> {
+    name: &'static str,
+    log: Option<&'a JobLog>,
+}
+
+impl Section<'_> {
+    fn end(self) {
+        if let Some(log) = self.log {
+            log.text(&format!(
+                "section_end:{}:{}\r{CLEAR_LINE}",
+                unix_time(),
+                self.name
+            ));
+        }
+    }
+}
+
+fn unix_time() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+pub(crate) fn green(text: &str) -> String {
+    format!("{GREEN}{text}{RESET}")
+}
+
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let describe = |error: std::io::Error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("cannot write {}: {error}", path.display()),
+        )
+    };
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(content))
+        .map_err(describe)
+}
+
+/// Go's form of durations, which GitLab's variables have: `1h30m`, `90s`, `5m`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let amount: u32 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let (unit, length) = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]
+            .into_iter()
+            .find(|(unit, _)| rest.starts_with(unit))?;
+        total += Duration::from_millis(length).checked_mul(amount)?;
+        rest = &rest[unit.len()..];
+    }
+    (!total.is_zero()).then_some(total)
+}
+
+/// `1h 0m 30s`.
+pub(crate) fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m {s}s"),
+        (h, m, s) => format!("{h}h {m}m {s}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("5m", Some(300)),
+            ("1h30m", Some(5400)),
+            ("90s", Some(90)),
+            ("1500ms", Some(1)),
+            ("", None),
+            ("5", None),
+            ("0s", None),
+            ("5 minutes", None),
+            ("99999999999h", None),
+        ] {
+            assert_eq!(parse_duration(text).map(|d| d.as_secs()), seconds, "{text}");
+        }
+    }
+}
