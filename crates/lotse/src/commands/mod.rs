@@ -1,6 +1,8 @@
 //! One file a command. Exit codes: 0 done, 1 the user's world is at fault, 2 the command line is,
 //! 70 Lotse itself is.
 
+mod lab;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -14,10 +16,14 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Lab(lab::Arguments),
+}
 
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {}
+    match arguments.command {
+        Command::Lab(arguments) => lab::run(arguments),
+    }
 }
