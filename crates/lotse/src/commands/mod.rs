@@ -1,6 +1,7 @@
 //! One file a command. Exit codes: 0 done, 1 the user's world is at fault, 2 the command line is,
 //! 70 Lotse itself is.
 
+mod lab;
 mod serve;
 
 use std::process::ExitCode;
@@ -19,12 +20,21 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::ServeArguments),
+    Lab(lab::Arguments),
 }
 
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr();
+    match arguments.command {
+        Command::Serve(arguments) => wait_for(serve::run(arguments)),
+        Command::Lab(arguments) => lab::run(arguments),
+    }
+}
+
+/// Runs a command that waits for others, and shows its error.
+fn wait_for(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -32,11 +42,7 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(70);
         }
     };
-    let result = runtime.block_on(async {
-        match arguments.command {
-            Command::Serve(arguments) => serve::run(arguments).await,
-        }
-    });
+    let result = runtime.block_on(command);
     // a task that still waits must not hold the process
     runtime.shutdown_background();
     match result {

@@ -1,0 +1,60 @@
+# The first process of a lab host, as root of new mount, network, host-name, IPC and pid namespaces.
+# Arguments: mark, the host's folder, the lab's folder, host name. Makes the host's file system, says
+# "ready" on standard output and then only collects orphans until it is killed.
+set -eu
+mark=$0 host=$1 lab=$2 name=$3
+root=$host/root
+
+echo "$name" >/proc/sys/kernel/hostname
+
+# The machine's files, copy on write; file systems mounted on these folders need a layer of their own.
+overlay() {
+    mkdir -p "$2/upper" "$2/work"
+    mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$root$1"
+}
+overlay / "$host"
+for folder in /usr /etc /opt /var /var/lib; do
+    if mountpoint -q "$folder"; then overlay "$folder" "$host/layers$folder"; fi
+done
+
+# What belongs to the machine's user or engine is not shown: each of these is the host's own.
+for folder in /root /home /tmp /var/tmp /storage /srv /mnt /media /etc/docker /etc/ssh /var/lib/containerd; do
+    mkdir -p "$host/private$folder" "$root$folder"
+    mount --bind "$host/private$folder" "$root$folder"
+done
+chmod 700 "$root/root" "$root/etc/docker"
+chmod 1777 "$root/tmp" "$root/var/tmp"
+mkdir -p "$root/var/lib/docker" "$root/lab"
+# The engine's own layers cannot lie on a layered file system.
+mount --bind "$host/docker" "$root/var/lib/docker"
+
+mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/run"
+mount -t proc proc "$root/proc"
+mount -t sysfs sysfs "$root/sys"
+if [ -d /sys/fs/cgroup ]; then mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"; fi
+mount --rbind /dev "$root/dev"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pts"
+mkdir -p "$root/dev/shm"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
+mkdir -p "$root/run/lock" "$root/run/sshd" "$root/run/lab" "$root/run/services" "$root/run/machine"
+mount --bind "$host/run" "$root/run/lab"
+mount --bind "$lab/share" "$root/lab"
+mount -o remount,bind,ro "$root/lab"
+
+# The folders of all labs stay out of sight.
+for folder in /var/lib/lotse "$lab"; do
+    if [ -d "$root$folder" ]; then mount -t tmpfs -o ro,mode=700 tmpfs "$root$folder"; fi
+done
+
+cd "$root"
+pivot_root . run/machine
+umount --lazy /run/machine
+rmdir /run/machine
+
+# sshd refuses accounts that are locked, also when the key is right.
+sed -i 's/^root:![^:]*:/root:*:/' /etc/shadow
+echo "$name" >/etc/hostname
+
+echo ready
+exec bash -c 'trap "exit 0" TERM; while :; do sleep infinity & wait $!; done' "$mark" </dev/null >/dev/null 2>&1

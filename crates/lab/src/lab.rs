@@ -1,0 +1,240 @@
+//! The lab as a whole: up, look, down.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::thread;
+use std::time::Instant;
+
+use crate::host::Host;
+use crate::keys::Keys;
+use crate::machine::{MachineLock, require_root};
+use crate::name::LabName;
+use crate::process::{Mark, end_all};
+use crate::record::{HostRecord, Record};
+use crate::subnet::Subnet;
+use crate::{Error, Folder, Progress, Result, Spec, cgroup, firewall, folder, forwarding, link, names_server, tool};
+
+/// A lab that was brought up. It stays when this value goes.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    folder: Folder,
+    record: Record,
+    subnet: Subnet,
+}
+
+/// A lab that is taken down when this value goes.
+#[derive(Debug)]
+pub struct Throwaway(Lab);
+
+impl Lab {
+    /// Makes the lab, or adds to it and mends it: what is there and healthy is left alone.
+    ///
+    /// # Errors
+    /// See [`Error`]. After any of them `up` can be tried again, and `down` removes what there is.
+    pub fn up(spec: &Spec) -> Result<Self> {
+        Self::up_telling(spec, &|_| ())
+    }
+
+    /// [`Lab::up`], with a call for each step that is done; hosts come up side by side.
+    ///
+    /// # Errors
+    /// As [`Lab::up`].
+    pub fn up_telling(spec: &Spec, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Self> {
+        require_root()?;
+        tool::require_all()?;
+        let (folder, _lock) = locked(spec)?;
+        link::check_name_is_free(&spec.name, &folder)?;
+        let mut record = folder.load()?.unwrap_or_else(|| Record::new(spec.name.clone()));
+        record.add(spec)?;
+        folder.save(&record)?;
+        let subnet = network_up(&folder, &mut record)?;
+        Keys::of(&folder).ensure(&record, subnet)?;
+        names_server::ensure(&folder, &record, subnet)?;
+        tell(Progress::Network { subnet, gateway: subnet.gateway() });
+        let lab = Self { folder, record, subnet };
+        lab.hosts_up(tell)?;
+        Ok(lab)
+    }
+
+    /// The lab in a folder, as it is.
+    ///
+    /// # Errors
+    /// Fails where there is no lab that was up.
+    pub fn open(name: &LabName, folder: &Path) -> Result<Self> {
+        require_root()?;
+        let folder = Folder::at(folder)?;
+        let record = folder.load()?.filter(|record| record.name == *name);
+        let missing = || Error::NoSuchLab { name: name.clone(), folder: folder.path().to_owned() };
+        let record = record.ok_or_else(missing)?;
+        let subnet = record.subnet.ok_or_else(missing)?;
+        Ok(Self { folder, record, subnet })
+    }
+
+    /// Every lab in the usual place.
+    ///
+    /// # Errors
+    /// Fails if a record cannot be read.
+    pub fn all() -> Result<Vec<Self>> {
+        require_root()?;
+        let mut labs = Vec::new();
+        for folder in Folder::all() {
+            if let Some(record) = folder.load()?
+                && let Some(subnet) = record.subnet
+            {
+                labs.push(Self { folder, record, subnet });
+            }
+        }
+        Ok(labs)
+    }
+
+    /// Ends and removes everything of the lab.
+    ///
+    /// # Errors
+    /// As [`Lab::remove`].
+    pub fn down(self) -> Result<()> {
+        Self::remove(&self.record.name, self.folder.path())
+    }
+
+    /// Ends and removes everything of the lab of this name, however much of it there is: safe after
+    /// a crash, and when there is nothing.
+    ///
+    /// # Errors
+    /// Fails if something could not be removed; then it can be tried again.
+    pub fn remove(name: &LabName, folder: &Path) -> Result<()> {
+        require_root()?;
+        let folder = Folder::at(folder)?;
+        link::check_name_is_free(name, &folder)?;
+        let _lock = folder.lock()?;
+        if folder.load().is_ok_and(|record| record.is_some_and(|record| record.name != *name)) {
+            return Err(Error::NoSuchLab { name: name.clone(), folder: folder.path().to_owned() });
+        }
+        end_all(name, &Mark::AnyOf(name.clone()))?;
+        network_down(name)?;
+        cgroup::remove(name)?;
+        if folder.is_a_labs() { folder.remove() } else { Ok(()) }
+    }
+
+    /// Takes the lab down when the value goes.
+    pub fn throwaway(self) -> Throwaway {
+        Throwaway(self)
+    }
+
+    /// The lab's name.
+    pub fn name(&self) -> &LabName {
+        &self.record.name
+    }
+
+    /// The lab's folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The lab's address range.
+    pub fn subnet(&self) -> Subnet {
+        self.subnet
+    }
+
+    /// This machine's address as the hosts see it; they call it `lotse.lab` and `gateway`.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.subnet.gateway()
+    }
+
+    /// All hosts, in the order in which they were added.
+    pub fn hosts(&self) -> Vec<Host> {
+        self.record.hosts.iter().map(|host| self.host_of(host)).collect()
+    }
+
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// Fails if there is none, naming those there are.
+    pub fn host(&self, name: &str) -> Result<Host> {
+        let host = self.record.hosts.iter().find(|host| host.name.as_str() == name);
+        host.map(|host| self.host_of(host)).ok_or_else(|| Error::NoSuchHost {
+            lab: self.record.name.clone(),
+            host: name.to_owned(),
+            known: self.record.hosts.iter().map(|host| host.name.to_string()).collect(),
+        })
+    }
+
+    /// Puts a copy of an executable into every host, as `/lab/bin/NAME`, first in their `PATH`.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read or written.
+    pub fn share_executable(&self, source: &Path, name: &str) -> Result<()> {
+        let content = fs_err::read(source).map_err(Error::file("read the executable to be shared with the lab's hosts"))?;
+        let target = self.folder.shared().join("bin").join(name);
+        if fs_err::read(&target).is_ok_and(|known| known == content) {
+            return Ok(());
+        }
+        folder::replace(&target, &content, 0o755).map_err(Error::file("share an executable with the lab's hosts"))
+    }
+
+    fn host_of(&self, record: &HostRecord) -> Host {
+        Host { lab: self.record.name.clone(), folder: self.folder.clone(), subnet: self.subnet, record: record.clone() }
+    }
+
+    /// All hosts side by side; the first error counts, after all are done.
+    fn hosts_up(&self, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
+        let hosts = self.hosts();
+        thread::scope(|scope| {
+            let threads: Vec<_> = hosts.iter().map(|host| scope.spawn(|| self.host_up(host, tell))).collect();
+            let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+            results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    fn host_up(&self, host: &Host, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
+        let begin = Instant::now();
+        let started = host.up(&self.record)?;
+        tell(Progress::HostReady { host: host.name(), address: host.address(), started: &started, took: begin.elapsed() });
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Throwaway {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.0
+    }
+}
+
+impl Drop for Throwaway {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.clone().down() {
+            tracing::error!(lab = %self.0.record.name, %error, "the lab was not taken down");
+        }
+    }
+}
+
+/// The folder, made and locked. The former holder of the lock may have removed it: then again.
+fn locked(spec: &Spec) -> Result<(Folder, folder::Lock)> {
+    loop {
+        let folder = Folder::create(&spec.folder)?;
+        if let Some(lock) = folder.lock()? {
+            return Ok((folder, lock));
+        }
+    }
+}
+
+fn network_up(folder: &Folder, record: &mut Record) -> Result<Subnet> {
+    let _lock = MachineLock::acquire()?;
+    let subnet = link::ensure_bridge(&record.name, folder, record.subnet)?;
+    if record.subnet != Some(subnet) {
+        names_server::stop(record)?;
+        firewall::remove(&record.name)?;
+        record.subnet = Some(subnet);
+        folder.save(record)?;
+    }
+    firewall::ensure(&record.name, subnet)?;
+    forwarding::turn_on()?;
+    Ok(subnet)
+}
+
+fn network_down(name: &LabName) -> Result<()> {
+    let _lock = MachineLock::acquire()?;
+    link::remove(name)?;
+    firewall::remove(name)?;
+    forwarding::give_back()
+}
