@@ -45,6 +45,7 @@ impl Active {
         let state = RunState {
             jobs: states,
             stages: Vec::new(),
+            pipeline: row.status.parse().ok(),
         };
         let run = Run::restore(&graph, state).map_err(|_| damaged())?;
         let attempts = jobs
