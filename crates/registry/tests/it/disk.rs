@@ -51,21 +51,23 @@ async fn a_full_disk_is_said_clearly_and_leaves_nothing_behind() {
     let content = noise(7, 32 * MEGABYTE);
     let digest = model::Digest::of(&content);
     let one_step = format!("/v2/team/app/blobs/uploads/?digest={digest}");
+    let request = server.request("POST", &one_step).body(content.clone());
+    full(&server, request).await;
     let upload = server.start_upload("team/app").await;
-    for request in [
-        server.request("POST", &one_step).body(content.clone()),
-        server.request("PATCH", &upload).body(content),
-    ] {
-        let message = refused(request, 507, "INSUFFICIENT_STORAGE").await;
-        assert!(message.contains("disk is full"), "{message}");
-        for folder in ["uploads", "tmp", "blobs", "repositories"] {
-            assert!(server.files(folder).is_empty(), "{folder}");
-        }
-    }
+    let request = server.request("PATCH", &upload).body(content);
+    full(&server, request).await;
     refused(server.request("GET", &upload), 404, "BLOB_UPLOAD_UNKNOWN").await;
     server
         .push_image("team/app", "v1", &noise(8, MEGABYTE))
         .await;
+}
+
+async fn full(server: &Server, request: reqwest::RequestBuilder) {
+    let message = refused(request, 507, "INSUFFICIENT_STORAGE").await;
+    assert!(message.contains("disk is full"), "{message}");
+    for folder in ["uploads", "tmp", "blobs", "repositories"] {
+        assert!(server.files(folder).is_empty(), "{folder}");
+    }
 }
 
 #[tokio::test]

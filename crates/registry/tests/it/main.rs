@@ -1,5 +1,10 @@
 //! The registry over HTTP, as its clients see it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint knows tests by their attribute only, not their helpers"
+)]
+
 mod auth;
 mod blobs;
 mod disk;
@@ -7,4 +12,5 @@ mod docker;
 mod killed;
 mod manifests;
 mod server;
+mod speed;
 mod uploads;
