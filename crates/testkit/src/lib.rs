@@ -1,1 +1,6 @@
 //! Helpers for tests.
+
+pub mod dockerd;
+mod skip;
+
+pub use skip::skip;

@@ -15,7 +15,7 @@ use crate::store::Error;
 pub(super) struct Failure {
     code: Code,
     message: String,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// What the log shall say, when it is our fault.
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -79,7 +79,7 @@ impl Failure {
         Self {
             code,
             message: message.into(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
             source: None,
         }
     }
@@ -96,7 +96,7 @@ impl Failure {
     }
 
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 }
@@ -124,6 +124,7 @@ impl IntoResponse for Failure {
             tracing::error!(error = &**source as &dyn StdError, "{}", self.message);
         }
         let body = json!({ "errors": [{ "code": code, "message": self.message, "detail": null }] });
-        (status, self.headers, Json(body)).into_response()
+        let headers: HeaderMap = self.headers.into_iter().collect();
+        (status, headers, Json(body)).into_response()
     }
 }

@@ -167,7 +167,7 @@ mod tests {
             ),
             (
                 format!("/v2/a/referrers/{digest}"),
-                Target::Referrers(name("a"), digest.clone()),
+                Target::Referrers(name("a"), digest),
             ),
         ];
         for (path, expected) in cases {

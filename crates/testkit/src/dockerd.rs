@@ -1,0 +1,170 @@
+//! A Docker engine of a test's own, which never meets the machine's: own network, mounts and
+//! processes (so that two engines cannot delete each other's bridge), own folders, gone with the
+//! value. It has no way out of its loopback device; a test gives it a server with
+//! [`Dockerd::listen`]. It runs no containers: builds `FROM scratch`, push and pull are what it can.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::thread::LinkNameSpaceType;
+use tempfile::TempDir;
+
+const START: Duration = Duration::from_secs(90);
+const READY: &str = "API listen on";
+
+/// Its first argument is the engine's folder.
+const START_SCRIPT: &str = r#"
+ip link set lo up && exec dockerd --bridge=none --iptables=false --ip6tables=false \
+    --data-root "$0/data" --exec-root "$0/exec" --pidfile "$0/pid" -H "unix://$0/docker.sock" 2>&1
+"#;
+
+/// A running engine. Dropping it ends every process of it and removes its files.
+pub struct Dockerd {
+    process: Child,
+    /// Reads the engine's output until the last process that holds it has ended.
+    log: Option<JoinHandle<()>>,
+    folder: TempDir,
+}
+
+impl Dockerd {
+    /// Starts an engine and waits until it answers; `None`, said aloud, where that is impossible.
+    ///
+    /// # Panics
+    /// When the engine does not start although it should, and where nothing may be skipped.
+    pub fn start() -> Option<Self> {
+        if let Some(reason) = reason_to_skip() {
+            crate::skip(&reason);
+            return None;
+        }
+        let folder = TempDir::with_prefix("dockerd-").expect("a temporary folder can be made");
+        let mut process = spawn(folder.path());
+        let output = process.stdout.take().expect("the output is piped");
+        let (lines, received) = mpsc::channel();
+        let log = thread::spawn(move || send_lines(output, &lines));
+        let engine = Self {
+            process,
+            log: Some(log),
+            folder,
+        };
+        wait_until_ready(&received);
+        Some(engine)
+    }
+
+    /// The engine's API: the path of a Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("docker.sock")
+    }
+
+    /// A listener on a free port of the engine's `127.0.0.1`, where nothing else can reach it.
+    ///
+    /// # Panics
+    /// When the network of the engine cannot be entered.
+    pub fn listen(&self) -> TcpListener {
+        let network = format!("/proc/{}/ns/net", self.process.id());
+        // A thread of its own changes its network and ends; the socket stays where it was made.
+        let bind = move || {
+            let network = fs_err::File::open(network).expect("the engine runs");
+            rustix::thread::move_into_link_name_space(
+                std::os::fd::AsFd::as_fd(network.file()),
+                Some(LinkNameSpaceType::Network),
+            )
+            .expect("root may enter a network");
+            TcpListener::bind(("127.0.0.1", 0)).expect("the engine's loopback has free ports")
+        };
+        thread::spawn(bind).join().expect("the listener was made")
+    }
+
+    /// A command of this client, such as `docker`, that talks to this engine and keeps its logins
+    /// in this engine's folder.
+    pub fn client(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        command
+            .env("DOCKER_HOST", format!("unix://{}", self.socket().display()))
+            .env("DOCKER_CONFIG", self.folder.path().join("client"))
+            // BuildKit would need a plug-in of the newer client.
+            .env("DOCKER_BUILDKIT", "0")
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        // Everything of the engine ends with this one process; the log ends with the last of them.
+        let _ended_before = self.process.kill();
+        let _status = self.process.wait();
+        if let Some(log) = self.log.take() {
+            let _panicked = log.join();
+        }
+    }
+}
+
+/// The Docker clients of this machine, each once, under their full paths.
+pub fn clients() -> BTreeSet<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter_map(|folder| fs_err::canonicalize(folder.join("docker")).ok())
+        .collect()
+}
+
+/// Both outputs of a command, for messages of failed tests.
+pub fn text_of(output: &Output) -> String {
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
+    format!("{out}{err}")
+}
+
+fn reason_to_skip() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("a Docker engine needs root".to_owned());
+    }
+    ["dockerd", "docker", "unshare", "ip"]
+        .iter()
+        .find(|program| !is_installed(program))
+        .map(|program| format!("`{program}` is not installed"))
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn spawn(folder: &Path) -> Child {
+    Command::new("unshare")
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
+        .args(["sh", "-c", START_SCRIPT])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("unshare is installed")
+}
+
+fn send_lines(output: impl Read, lines: &mpsc::Sender<String>) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let _nobody_waits = lines.send(line);
+    }
+}
+
+fn wait_until_ready(lines: &mpsc::Receiver<String>) {
+    let mut log = String::new();
+    while !log.contains(READY) {
+        match lines.recv_timeout(START) {
+            Ok(line) => log = format!("{log}{line}\n"),
+            Err(error) => panic!("the Docker engine did not start ({error}):\n{log}"),
+        }
+    }
+}
