@@ -17,6 +17,7 @@ mod leftovers;
 mod process;
 mod script;
 mod sources;
+mod tree;
 mod variables;
 
 mod backoff;
