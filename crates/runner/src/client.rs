@@ -91,11 +91,19 @@ fn colon(message: &str) -> String {
 
 impl ClientError {
     /// The status, when there was an answer.
-    pub fn status(&self) -> Option<StatusCode> {
+    pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { status, .. } => Some(*status),
             _ => None,
         }
+    }
+
+    /// Whether the server said no to the token.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.status(),
+            Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND)
+        )
     }
 
     /// How long the server wants to be left alone.
@@ -107,7 +115,7 @@ impl ClientError {
     }
 
     /// Whether the same call may succeed later: no answer, or a server that is not well.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::NoAnswer { .. } => true,
             Self::Refused { status, .. } => {

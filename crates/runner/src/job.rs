@@ -20,6 +20,7 @@ use crate::log::JobLog;
 use crate::mask::Masker;
 use crate::register::{architecture, version_info};
 use crate::sources;
+use crate::tree::Trees;
 use crate::upload::{Order, Report, Upload, chain};
 use crate::variables::Variables;
 use crate::work::{Cause, Limits, Place, Work, WorkError, green, in_words};
@@ -38,6 +39,7 @@ pub(crate) struct Workshop {
     /// What every job's processes get before its variables.
     pub(crate) base: BTreeMap<String, String>,
     pub(crate) leftovers: Arc<Leftovers>,
+    pub(crate) trees: Trees,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -146,6 +148,7 @@ impl Session {
             mark: &self.mark,
             shell: &workshop.shell,
             log: &self.log,
+            trees: &workshop.trees,
             limits: Limits {
                 orders: self.orders.clone(),
                 shutdown: workshop.shutdown.clone(),

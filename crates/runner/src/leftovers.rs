@@ -189,4 +189,23 @@ mod tests {
         assert!(!has_mark(b"X_LOTSE_JOB_PROCESS=a\0", |_| true));
         assert!(!has_mark(b"", |_| true));
     }
+
+    #[test]
+    fn what_a_killed_runner_left_is_ended_at_the_next_start() {
+        let prefix = format!("s_test{}:", std::process::id());
+        let mark = format!("{prefix}7:0");
+        let start = |mark: &str| {
+            let mut command = std::process::Command::new("sleep");
+            command.arg("60").env(MARK, mark).spawn().unwrap()
+        };
+        let (mut marked, mut other) = (start(&mark), start("s_other:7:0"));
+        end_all_marked(&prefix);
+        assert!(!marked.wait().unwrap().success());
+        assert!(
+            other.try_wait().unwrap().is_none(),
+            "another runner's job goes on"
+        );
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }

@@ -5,6 +5,7 @@
 //! comes as a finished script, and nothing here knows pipelines or stages.
 
 mod config;
+mod defaults;
 mod register;
 mod runner;
 
@@ -16,6 +17,7 @@ mod leftovers;
 mod process;
 mod script;
 mod sources;
+mod tree;
 mod variables;
 
 mod backoff;
@@ -27,6 +29,7 @@ mod upload;
 
 pub use client::ClientError;
 pub use config::{Config, ConfigError, RunnerConfig};
+pub use defaults::{default_config, default_directory, machine_name};
 pub use register::{Registration, register, unregister, verify};
 pub use runner::{Runner, RunnerError, Shutdown};
 pub use tls::TlsError;

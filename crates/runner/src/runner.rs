@@ -18,6 +18,7 @@ use crate::environment;
 use crate::job::{self, Assignment, Workshop};
 use crate::leftovers::{self, Leftovers};
 use crate::register::version_info;
+use crate::tree::Trees;
 use crate::upload::chain;
 
 /// A server that answers "no job" sooner than this does not hold requests.
@@ -146,6 +147,7 @@ fn workshop(
         shell,
         base,
         leftovers: Arc::clone(leftovers),
+        trees: Trees::default(),
         shutdown: shutdown.abort.clone(),
     })
 }

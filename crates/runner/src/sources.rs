@@ -15,6 +15,7 @@ use tokio::process::Command;
 
 use crate::log::JobLog;
 use crate::process::{self, Ended};
+use crate::tree::Trees;
 use crate::variables::Variables;
 use crate::work::{Cause, Limits, WorkError, green};
 
@@ -42,6 +43,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) environment: &'a [(String, String)],
     pub(crate) log: &'a JobLog,
     pub(crate) limits: &'a Limits,
+    pub(crate) trees: &'a Trees,
 }
 
 enum Strategy {
@@ -194,7 +196,12 @@ impl Sources<'_> {
 
     /// The tree is at the commit: undoes what a job has changed, if it has.
     async fn tidy(&self, git: &Git<'_>) -> Result<(), WorkError> {
+        let content = self.fetched();
+        if self.trees.is_untouched(self.folder, &content) {
+            return Ok(());
+        }
         if git.is_untouched().await? {
+            self.trees.is_clean(self.folder, &content);
             return Ok(());
         }
         self.clean(git).await?;

@@ -21,6 +21,7 @@ use crate::log::JobLog;
 use crate::process::{self, Ended};
 use crate::script::script;
 use crate::sources::{self, Sources};
+use crate::tree::Trees;
 use crate::upload::Order;
 use crate::variables::Variables;
 
@@ -133,6 +134,7 @@ pub(crate) struct Work<'a> {
     pub(crate) shell: &'a Path,
     pub(crate) log: &'a JobLog,
     pub(crate) limits: Limits,
+    pub(crate) trees: &'a Trees,
 }
 
 impl Work<'_> {
@@ -196,6 +198,7 @@ impl Work<'_> {
             environment: &environment,
             log: self.log,
             limits: &self.limits,
+            trees: self.trees,
         };
         let result = sources::get(&sources).await;
         section.end();

@@ -421,3 +421,24 @@ async fn aborting_stops_the_job_and_says_so() {
         Some("runner_system_failure")
     );
 }
+
+#[tokio::test]
+async fn sections_are_marked_for_a_server_that_folds_them() {
+    let server = Server::start();
+    let _runner = AtWork::start(&server);
+    let mut given = with_after_script(job(1, &["echo hello"]), &["echo bye"]);
+    given.features.trace_sections = true;
+    server.give(given);
+    let log = server.ended(1).await.text();
+    for name in ["get_sources", "step_script", "after_script"] {
+        let start = log.find(&format!(":{name}\r\u{1b}[0K\u{1b}[0K\u{1b}[36;1m"));
+        let end = log
+            .find(&format!(":{name}\r\u{1b}[0K"))
+            .and(log.rfind(&format!(":{name}\r")));
+        assert!(start.is_some() && start < end, "{name} in\n{log:?}");
+    }
+    assert_eq!(
+        log.matches("section_start:").count(),
+        log.matches("section_end:").count()
+    );
+}

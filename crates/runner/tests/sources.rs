@@ -3,7 +3,7 @@
 mod support;
 
 use runner_api::{JobState, RefType};
-use support::{AtWork, Origin, Server, variable};
+use support::{AtWork, Origin, Protected, Server, variable};
 
 #[tokio::test]
 async fn a_fresh_tree_a_fetched_one_and_one_that_is_there_already() {
@@ -200,5 +200,51 @@ async fn a_repository_that_is_not_there() {
     assert_eq!(
         seen.end.unwrap().failure_reason.as_deref(),
         Some("runner_system_failure")
+    );
+}
+
+#[tokio::test]
+async fn the_token_opens_the_repository_and_is_kept_nowhere() {
+    let (server, origin) = (Server::start(), Origin::new());
+    let runner = AtWork::start(&server);
+    origin.git(&["update-server-info"]);
+    // gitlab-ci-token:job-token-1-0123456789
+    let login = "Z2l0bGFiLWNpLXRva2VuOmpvYi10b2tlbi0xLTAxMjM0NTY3ODk=";
+    server.known().git = Some(Protected {
+        folder: origin.folder.path().join(".git"),
+        authorization: format!("Basic {login}"),
+    });
+    let script = [
+        "cat file.txt",
+        "git ls-remote origin refs/heads/main",
+        "cat .git/config",
+        &format!("echo {login}"),
+    ];
+    let mut job = origin.job(1, &script);
+    let token = support::token(1);
+    let url = server
+        .url
+        .replace("http://", &format!("http://gitlab-ci-token:{token}@"));
+    job.git_info.repo_url = format!("{url}/git").into();
+    job.git_info.depth = 0;
+    server.give(job);
+    let seen = server.ended(1).await;
+    let log = seen.text();
+    assert_eq!(seen.end.unwrap().state, JobState::Success, "{log}");
+    assert!(log.contains("\none\n"), "{log}");
+    assert!(
+        log.contains(&format!("{}\trefs/heads/main", origin.head())),
+        "{log}"
+    );
+    assert!(!log.contains(&token) && !log.contains(login), "{log}");
+    let config = fs_err::read_to_string(runner.project().join(".git/config")).unwrap();
+    assert!(
+        !config.contains(&token) && !config.contains(login),
+        "{config}"
+    );
+    let requests = &server.known().git_requests;
+    assert!(
+        requests[0].1,
+        "the first request carries the token already: {requests:?}"
     );
 }

@@ -2,6 +2,7 @@
 //! 70 Lotse itself is.
 
 mod lab;
+mod runner;
 mod serve;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::ServeArguments),
+    #[command(subcommand)]
+    Runner(runner::RunnerCommand),
     Lab(lab::Arguments),
 }
 
@@ -29,6 +32,7 @@ pub(crate) fn run() -> ExitCode {
     log_to_stderr();
     match arguments.command {
         Command::Serve(arguments) => wait_for(serve::run(arguments)),
+        Command::Runner(command) => wait_for(runner::run(command)),
         Command::Lab(arguments) => lab::run(arguments),
     }
 }

@@ -15,7 +15,7 @@ use axum::body::Bytes;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{patch, post, put};
+use axum::routing::{get, patch, post, put};
 use runner::{Config, Registration, Runner, RunnerConfig, Shutdown};
 use runner_api::{
     ByteRange, JobRequest, JobResponse, JobState, Step, StepName, UpdateRequest, Variable, When,
@@ -57,6 +57,17 @@ pub(crate) struct Known {
     /// Requests for a job are answered at once.
     pub(crate) impatient: bool,
     pub(crate) refuse_tokens: bool,
+    /// What is served under `/git`: a repository, by git's plainest protocol.
+    pub(crate) git: Option<Protected>,
+    /// Requests under `/git`, and whether each proved itself.
+    pub(crate) git_requests: Vec<(String, bool)>,
+}
+
+/// A repository behind a login.
+pub(crate) struct Protected {
+    pub(crate) folder: PathBuf,
+    /// The header that opens it.
+    pub(crate) authorization: String,
 }
 
 /// What the server does with a part of a log.
@@ -125,6 +136,7 @@ impl Server {
             .route("/api/v4/jobs/request", post(request_job))
             .route("/api/v4/jobs/{id}/trace", patch(take_part))
             .route("/api/v4/jobs/{id}", put(take_state))
+            .route("/git/{*path}", get(git_file))
             .with_state(Arc::clone(&self.shared));
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -347,6 +359,27 @@ async fn take_state(State(shared): Shop, UrlPath(id): UrlPath<i64>, body: Bytes)
     };
     shared.changed.notify_waiters();
     response
+}
+
+async fn git_file(
+    State(shared): Shop,
+    UrlPath(path): UrlPath<String>,
+    headers: HeaderMap,
+) -> Response {
+    let mut state = shared.state.lock().unwrap();
+    let git = state.git.as_ref().unwrap();
+    let given = headers.get("authorization");
+    let proved = given.is_some_and(|given| given.as_bytes() == git.authorization.as_bytes());
+    let file = fs_err::read(git.folder.join(&path));
+    state.git_requests.push((path, proved));
+    if !proved {
+        let challenge = [("www-authenticate", "Basic realm=\"git\"")];
+        return (StatusCode::UNAUTHORIZED, challenge).into_response();
+    }
+    match file {
+        Ok(content) => content.into_response(),
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 pub(crate) fn token(id: i64) -> String {
