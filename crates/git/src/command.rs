@@ -34,7 +34,6 @@ const CONFIG: &[(&str, &str)] = &[
     ("receive.fsckObjects", "true"),
     ("uploadpack.allowAnySHA1InWant", "true"),
     ("uploadpack.allowFilter", "true"),
-    ("uploadpack.allowRefInWant", "true"),
 ];
 
 /// A git command that is being put together.
