@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -60,11 +60,14 @@ impl Answer {
         for (name, value) in &self.headers {
             response = response.header(*name, value);
         }
-        let chunk: Result<_, std::io::Error> = Ok(Bytes::from(self.body));
-        let broken = self.breaks.then(|| Err(std::io::Error::other("cut")));
-        let chunks: Vec<_> = std::iter::once(chunk).chain(broken).collect();
+        let chunk = stream::iter([Ok(Bytes::from(self.body))]);
+        let broken = stream::iter(self.breaks.then_some(())).then(async |()| {
+            // The chunk before goes out while this waits.
+            tokio::task::yield_now().await;
+            Err(std::io::Error::other("cut"))
+        });
         response
-            .body(Body::from_stream(stream::iter(chunks)))
+            .body(Body::from_stream(chunk.chain(broken)))
             .unwrap()
     }
 }
