@@ -1,8 +1,9 @@
 # The first process of a lab host, as root of new mount, network, host-name, IPC and pid namespaces.
-# Arguments: mark, the host's folder, the lab's folder, host name. Makes the host's file system, says
-# "ready" on standard output and then only collects orphans until it is killed.
+# Arguments: mark of the start, mark of the finished host, the host's folder, the lab's folder, host
+# name. Makes the host's file system, takes on the other mark, says "ready" on standard output and
+# then only collects orphans until it is killed.
 set -eu
-mark=$0 host=$1 lab=$2 name=$3
+mark=$1 host=$2 lab=$3 name=$4
 root=$host/root
 
 echo "$name" >/proc/sys/kernel/hostname
@@ -56,5 +57,9 @@ rmdir /run/machine
 sed -i 's/^root:![^:]*:/root:*:/' /etc/shadow
 echo "$name" >/etc/hostname
 
-echo ready
-exec bash -c 'trap "exit 0" TERM; while :; do sleep infinity & wait $!; done' "$mark" </dev/null >/dev/null 2>&1
+exec bash -c '
+    echo ready
+    exec </dev/null >/dev/null 2>&1
+    trap "exit 0" TERM
+    while :; do sleep infinity & wait $!; done
+' "$mark"

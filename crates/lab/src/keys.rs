@@ -31,10 +31,16 @@ impl Keys {
         for host in &record.hosts {
             make_key(&self.host_key(&host.name), host.name.as_str())?;
         }
-        let known_hosts = record.hosts.iter().map(|host| self.known_host(host, subnet)).collect::<Result<String>>()?;
-        replace(&self.known_hosts(), known_hosts.as_bytes(), 0o600).map_err(Error::file("write the lab's known_hosts"))?;
+        let known_hosts = record
+            .hosts
+            .iter()
+            .map(|host| self.known_host(host, subnet))
+            .collect::<Result<String>>()?;
+        replace(&self.known_hosts(), known_hosts.as_bytes(), 0o600)
+            .map_err(Error::file("write the lab's known_hosts"))?;
         let config = self.client_config(record, subnet);
-        replace(&self.config(), config.as_bytes(), 0o600).map_err(Error::file("write the lab's ssh configuration"))
+        replace(&self.config(), config.as_bytes(), 0o600)
+            .map_err(Error::file("write the lab's ssh configuration"))
     }
 
     pub(crate) fn for_host(&self, host: &HostName) -> Result<HostKeys> {
@@ -67,7 +73,11 @@ impl Keys {
         let key = read(&public(&self.host_key(&host.name)))?;
         let key = String::from_utf8_lossy(&key);
         let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-        Ok(format!("{name},{name}.lab,{address} {key}\n", name = host.name, address = subnet.address(host.seat)))
+        Ok(format!(
+            "{name},{name}.lab,{address} {key}\n",
+            name = host.name,
+            address = subnet.address(host.seat)
+        ))
     }
 
     fn client_config(&self, record: &Record, subnet: Subnet) -> String {
@@ -93,7 +103,21 @@ fn make_key(path: &Path, comment: &str) -> Result<()> {
         return Ok(());
     }
     let _ = fs_err::remove_file(path);
-    tool::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &path.display().to_string()]).map(drop)
+    tool::run(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            comment,
+            "-f",
+            &path.display().to_string(),
+        ],
+    )
+    .map(drop)
 }
 
 fn public(path: &Path) -> PathBuf {

@@ -33,7 +33,9 @@ pub use error::Error;
 pub use folder::Folder;
 pub use host::{Detached, Host, Invocation};
 pub use lab::{Lab, Throwaway};
-pub use name::{Alias, AliasTarget, DomainName, HostName, InvalidName, LabName, RegistryName, ServiceName};
+pub use name::{
+    Alias, AliasTarget, DomainName, HostName, InvalidName, LabName, RegistryName, ServiceName,
+};
 pub use progress::Progress;
 pub use service::Started;
 pub use spec::Spec;

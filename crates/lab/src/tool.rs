@@ -30,7 +30,10 @@ const NEEDED: &[(&str, &str)] = &[
 
 /// Fails with the first tool that is not installed.
 pub(crate) fn require_all() -> Result<()> {
-    let is_there = |tool: &str| PATH.split(':').any(|folder| Path::new(folder).join(tool).is_file());
+    let is_there = |tool: &str| {
+        PATH.split(':')
+            .any(|folder| Path::new(folder).join(tool).is_file())
+    };
     match NEEDED.iter().find(|(tool, _)| !is_there(tool)) {
         Some(&(tool, package)) => Err(Error::ToolMissing { tool, package }),
         None => Ok(()),
@@ -40,7 +43,10 @@ pub(crate) fn require_all() -> Result<()> {
 /// A call of a tool, with a path of its own and the C locale so that its words can be read.
 pub(crate) fn command(name: &str) -> Command {
     let mut command = Command::new(name);
-    command.env("PATH", PATH).env("LC_ALL", "C").stdin(Stdio::null());
+    command
+        .env("PATH", PATH)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
     command
 }
 
@@ -54,13 +60,20 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<String> {
 /// Runs a tool that may say no; `true` if it said yes.
 pub(crate) fn succeeds(name: &str, arguments: &[&str]) -> Result<bool> {
     let mut command = command(name);
-    let status = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     Ok(status.map_err(start_failed(&command))?.success())
 }
 
 /// Runs a prepared call with text on its standard input.
 pub(crate) fn run_with_input(mut command: Command, input: &str) -> Result<String> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(start_failed(&command))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A tool that ends early says why on its standard error, which is read below.
@@ -94,5 +107,8 @@ pub(crate) fn start_failed(command: &Command) -> impl FnOnce(std::io::Error) -> 
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
