@@ -84,6 +84,14 @@ pub enum Error {
         /// Where it is.
         folder: PathBuf,
     },
+    /// The folder holds the lab of another name.
+    #[error("{} holds the lab {name}", .folder.display())]
+    FolderTaken {
+        /// The name of the lab that is there.
+        name: LabName,
+        /// The folder that was asked for.
+        folder: PathBuf,
+    },
     /// There is no such lab.
     #[error("there is no lab {name} in {}", .folder.display())]
     NoSuchLab {
@@ -192,6 +200,7 @@ impl Error {
                     folder.display()
                 )
             }
+            Self::FolderTaken { name, .. } => format!("use another --dir, or --name {name}"),
             Self::NoSuchLab { name, .. } => {
                 format!("make it: lotse lab up --name {name} --host HOST")
             }

@@ -45,11 +45,10 @@ impl Lab {
     pub fn up_telling(spec: &Spec, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Self> {
         require_root()?;
         tool::require_all()?;
+        link::check_name_is_free(&spec.name, &Folder::at(&spec.folder)?)?;
         let (folder, _lock) = locked(spec)?;
-        link::check_name_is_free(&spec.name, &folder)?;
-        let mut record = folder
-            .load()?
-            .unwrap_or_else(|| Record::new(spec.name.clone()));
+        let mut record =
+            record_of(&folder, &spec.name)?.unwrap_or_else(|| Record::new(spec.name.clone()));
         record.add(spec)?;
         folder.save(&record)?;
         let subnet = network_up(&folder, &mut record)?;
@@ -75,12 +74,11 @@ impl Lab {
     pub fn open(name: &LabName, folder: &Path) -> Result<Self> {
         require_root()?;
         let folder = Folder::at(folder)?;
-        let record = folder.load()?.filter(|record| record.name == *name);
         let missing = || Error::NoSuchLab {
             name: name.clone(),
             folder: folder.path().to_owned(),
         };
-        let record = record.ok_or_else(missing)?;
+        let record = record_of(&folder, name)?.ok_or_else(missing)?;
         let subnet = record.subnet.ok_or_else(missing)?;
         Ok(Self {
             folder,
@@ -128,14 +126,9 @@ impl Lab {
         let folder = Folder::at(folder)?;
         link::check_name_is_free(name, &folder)?;
         let _lock = folder.lock()?;
-        if folder
-            .load()
-            .is_ok_and(|record| record.is_some_and(|record| record.name != *name))
-        {
-            return Err(Error::NoSuchLab {
-                name: name.clone(),
-                folder: folder.path().to_owned(),
-            });
+        // A record that cannot be read is no reason to keep the lab.
+        if let Err(taken @ Error::FolderTaken { .. }) = record_of(&folder, name) {
+            return Err(taken);
         }
         end_all(name, &Mark::AnyOf(name.clone()))?;
         network_down(name)?;
@@ -270,6 +263,17 @@ impl Drop for Throwaway {
         if let Err(error) = self.0.clone().down() {
             tracing::error!(lab = %self.0.record.name, %error, "the lab was not taken down");
         }
+    }
+}
+
+/// The record in a folder, if there is one; it must be the lab's of this name.
+fn record_of(folder: &Folder, name: &LabName) -> Result<Option<Record>> {
+    match folder.load()? {
+        Some(record) if record.name != *name => Err(Error::FolderTaken {
+            name: record.name,
+            folder: folder.path().to_owned(),
+        }),
+        record => Ok(record),
     }
 }
 

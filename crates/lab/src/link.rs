@@ -110,9 +110,10 @@ pub(crate) fn ensure_bridge(
     }
     let subnet = match subnet_of(lab) {
         Some(subnet) => subnet,
-        None => make_bridge(lab, folder, preferred)?,
+        None => make_bridge(preferred)?,
     };
     let bridge = subnet.bridge();
+    say_whose(&bridge, lab, folder)?;
     tool::run(
         "ip",
         &[
@@ -138,13 +139,18 @@ pub(crate) fn ensure_bridge(
     Ok(subnet)
 }
 
-fn make_bridge(lab: &LabName, folder: &Folder, preferred: Option<Subnet>) -> Result<Subnet> {
+fn make_bridge(preferred: Option<Subnet>) -> Result<Subnet> {
     let subnet = Subnet::pick(preferred, &taken()?).ok_or(Error::NoSubnet)?;
-    let bridge = subnet.bridge();
-    tool::run("ip", &["link", "add", "name", &bridge, "type", "bridge"])?;
-    let alias = format!("lotse lab {lab} in {}", folder.path().display());
-    tool::run("ip", &["link", "set", "dev", &bridge, "alias", &alias])?;
+    tool::run(
+        "ip",
+        &["link", "add", "name", &subnet.bridge(), "type", "bridge"],
+    )?;
     Ok(subnet)
+}
+
+fn say_whose(bridge: &str, lab: &LabName, folder: &Folder) -> Result<()> {
+    let alias = format!("lotse lab {lab} in {}", folder.path().display());
+    tool::run("ip", &["link", "set", "dev", bridge, "alias", &alias]).map(drop)
 }
 
 fn taken() -> Result<Vec<Range>> {

@@ -40,13 +40,12 @@ pub(crate) fn require_all() -> Result<()> {
     }
 }
 
-/// A call of a tool, with a path of its own and the C locale so that its words can be read.
+/// A call of a tool, with nothing of the caller's environment or folder (some calls stay for as long
+/// as the lab), and in the C locale so that its words can be read.
 pub(crate) fn command(name: &str) -> Command {
     let mut command = Command::new(name);
-    command
-        .env("PATH", PATH)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null());
+    command.env_clear().env("PATH", PATH).env("LC_ALL", "C");
+    command.current_dir("/").stdin(Stdio::null());
     command
 }
 

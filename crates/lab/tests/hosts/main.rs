@@ -1,6 +1,9 @@
 //! Stories of labs on this machine. They need root; without it they are skipped, aloud.
 
-#![allow(clippy::unwrap_used, reason = "a story that cannot go on shall stop there")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a story that cannot go on shall stop there"
+)]
 
 mod leftovers;
 mod story;
@@ -327,6 +330,22 @@ fn a_folder_that_is_not_a_labs_is_neither_used_nor_removed() {
         fs_err::read_to_string(folder.join("letter")).unwrap(),
         "dear"
     );
+}
+
+#[test]
+fn one_lab_of_a_name_and_one_in_a_folder() {
+    let Some(story) = Story::begin("one_lab_of_a_name_and_one_in_a_folder") else {
+        return;
+    };
+    let lab = story.up("a", &["one"], &[]);
+    let elsewhere = story.spec("a", &["one"], &[]).folder(story.path("b"));
+    assert!(matches!(Lab::up(&elsewhere), Err(Error::NameTaken { .. })));
+    assert!(!story.path("b").exists(), "a refusal leaves nothing");
+    let intruder = story.spec("b", &["two"], &[]).folder(story.path("a"));
+    assert!(matches!(Lab::up(&intruder), Err(Error::FolderTaken { .. })));
+    let removed = Lab::remove(&story.name("b"), &story.path("a"));
+    assert!(matches!(removed, Err(Error::FolderTaken { .. })));
+    assert_eq!(story::run(&lab.host("one").unwrap(), &["hostname"]), "one");
 }
 
 #[test]
