@@ -43,10 +43,11 @@ mount --bind "$host/run" "$root/run/lab"
 mount --bind "$lab/share" "$root/lab"
 mount -o remount,bind,ro "$root/lab"
 
-# The folders of all labs stay out of sight.
-for folder in /var/lib/lotse "$lab"; do
-    if [ -d "$root$folder" ]; then mount -t tmpfs -o ro,mode=700 tmpfs "$root$folder"; fi
-done
+# The folders of all labs, and of a server or runner of the machine, stay out of sight; the host has
+# a folder of its own there.
+mkdir -p "$host/lotse"
+if [ -d "$root/var/lib/lotse" ]; then mount --bind "$host/lotse" "$root/var/lib/lotse"; fi
+if [ -d "$root$lab" ]; then mount -t tmpfs -o ro,mode=700 tmpfs "$root$lab"; fi
 
 cd "$root"
 pivot_root . run/machine

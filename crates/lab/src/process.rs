@@ -63,11 +63,12 @@ pub(crate) fn marked(mark: &Mark) -> Vec<Pid> {
     pids.filter(|pid| bears(*pid, mark)).collect()
 }
 
-/// The process with the mark that is the first of a pid namespace of its own.
+/// The process with the mark that is the first of a pid namespace of its own and has left the
+/// machine's file system: what is written below its root can never be the machine's own.
 pub(crate) fn first_of_namespace(mark: &Mark) -> Option<Pid> {
     marked(mark)
         .into_iter()
-        .find(|pid| is_first_of_namespace(*pid))
+        .find(|pid| is_first_of_namespace(*pid) && has_a_root_of_its_own(*pid))
 }
 
 /// Ends every process with the mark and waits until all are gone, with all that they hold.
@@ -119,6 +120,17 @@ fn bears(pid: Pid, mark: &Mark) -> bool {
     let is_roots = fs_err::metadata(&folder).is_ok_and(|folder| folder.uid() == 0);
     // The command line of a dead process that nobody waited for is empty.
     is_roots && fs_err::read(format!("{folder}/cmdline")).is_ok_and(|line| mark.is_in(&line))
+}
+
+/// A process carries its marks from its first moment, and keeps the machine's root until the host's
+/// file system is finished.
+fn has_a_root_of_its_own(pid: Pid) -> bool {
+    let identity = |path: &str| {
+        let metadata = fs_err::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let root = identity(&format!("/proc/{}/root/", pid.as_raw_nonzero()));
+    root.is_some() && root != identity("/")
 }
 
 fn is_first_of_namespace(pid: Pid) -> bool {

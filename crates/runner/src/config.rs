@@ -164,7 +164,11 @@ fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
 /// Makes a folder that only its owner may enter; one that exists stays as it is.
 pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(folder)
+    let made = builder.recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        let message = format!("cannot make the folder {}: {error}", folder.display());
+        std::io::Error::new(error.kind(), message)
+    })
 }
 
 #[cfg(test)]
