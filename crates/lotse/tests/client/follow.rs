@@ -165,4 +165,20 @@ async fn watching_a_pipeline_prints_changes_and_ends_as_it_does() {
     mock.on(FOLLOW_PIPELINE, [stream(&events)]);
     user.ok(&["pipeline", "watch", "12", "-p", "site/web"])
         .await;
+
+    let blocked = state(
+        "manual",
+        json!([job(31, "build", "success"), job(32, "deploy", "manual")]),
+    );
+    mock.on(
+        FOLLOW_PIPELINE,
+        [stream(&[event("pipeline", "4", &blocked)])],
+    );
+    let blocked = user
+        .ok(&["pipeline", "watch", "12", "-p", "site/web"])
+        .await;
+    assert_eq!(
+        blocked.stderr,
+        "hint: go on with `lotse job play 32` (deploy)\n"
+    );
 }
