@@ -32,6 +32,16 @@ async fn a_log_is_printed_for_reading_or_byte_for_byte() {
         .ok(&["job", "log", "31", "--raw", "-p", "site/web"])
         .await;
     assert_eq!(raw.stdout, log);
+
+    mock.on("GET /projects/site%2Fweb/jobs/31/trace", [Answer::text("")]);
+    let mut waiting = job(31, "build", "pending");
+    waiting["pending_reason"] = json!("no runner");
+    mock.on(JOB, [Answer::json(waiting)]);
+    let empty = user.ok(&["job", "log", "31", "-p", "site/web"]).await;
+    assert_eq!(
+        empty.stderr,
+        "job 31 has no log: it is pending\njob 31 is pending: no runner\n"
+    );
 }
 
 #[tokio::test]

@@ -34,6 +34,11 @@ pub(super) async fn print(target: &Target<'_>, format: Format) -> Result<(), Fai
         })?;
         printer.print(&chunk)?;
     }
+    if printer.is_untouched {
+        let job: Job = typed(client, &target.get().await?)?;
+        eprintln!("job {} has no log: it is {}", job.id, job.status.as_str());
+        tell_waiting(&job, &mut None);
+    }
     printer.finish()
 }
 
@@ -91,6 +96,7 @@ fn conclude(job: &Job) -> ExitCode {
 struct Printer {
     screen: Screen,
     filter: Option<Filter>,
+    is_untouched: bool,
 }
 
 impl Printer {
@@ -98,10 +104,12 @@ impl Printer {
         Self {
             screen,
             filter: (format == Format::Readable).then(|| Filter::new(screen.has_colour())),
+            is_untouched: true,
         }
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.is_untouched &= bytes.is_empty();
         match &mut self.filter {
             Some(filter) => self.screen.write(&filter.feed(bytes)),
             None => self.screen.write(bytes),
