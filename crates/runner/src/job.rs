@@ -2,6 +2,7 @@
 //! log, has the work done, says how it ended.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::sources;
 use crate::tree::Trees;
 use crate::upload::{Order, Report, Upload, chain};
 use crate::variables::Variables;
-use crate::work::{Cause, Limits, Place, Work, WorkError, green, in_words};
+use crate::work::{Cause, Limits, Place, Work, WorkError, green};
 
 /// When the server sets no limit.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -41,6 +42,9 @@ pub(crate) struct Workshop {
     pub(crate) leftovers: Arc<Leftovers>,
     pub(crate) trees: Trees,
     pub(crate) shutdown: CancellationToken,
+    /// Locked: no other process works with this registration.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(crate) lock: File,
 }
 
 /// A job and the slot that it got.
@@ -149,6 +153,7 @@ impl Session {
             shell: &workshop.shell,
             log: &self.log,
             trees: &workshop.trees,
+            client: &workshop.client,
             limits: Limits {
                 orders: self.orders.clone(),
                 shutdown: workshop.shutdown.clone(),
@@ -191,21 +196,12 @@ fn greet(workshop: &Workshop, job: &JobResponse, log: &JobLog) {
 
 /// The last line of a log.
 fn verdict(result: &Result<(), WorkError>) -> String {
-    let failed = |reason: String| format!("{RED}ERROR: Job failed{reason}{RESET}");
     match result {
         Ok(()) => green("Job succeeded"),
-        Err(WorkError::Script(code)) => failed(format!(": exit status {code}")),
-        Err(WorkError::Stopped(Cause::Canceled | Cause::Aborted)) => {
-            failed(": canceled".to_owned())
+        Err(error @ (WorkError::System(_) | WorkError::Stopped(Cause::Shutdown))) => {
+            format!("{RED}ERROR: Job failed (system failure): {error}{RESET}")
         }
-        Err(WorkError::Stopped(Cause::Shutdown)) => {
-            failed(" (system failure): the runner was stopped".to_owned())
-        }
-        Err(WorkError::Stopped(Cause::TimedOut(limit))) => {
-            failed(format!(": execution took longer than {}", in_words(*limit)))
-        }
-        Err(WorkError::Configuration(reason)) => failed(format!(": {reason}")),
-        Err(WorkError::System(reason)) => failed(format!(" (system failure): {reason}")),
+        Err(error) => format!("{RED}ERROR: Job failed: {error}{RESET}"),
     }
 }
 

@@ -12,6 +12,7 @@ mod runner;
 mod job;
 mod work;
 
+mod artifacts;
 mod environment;
 mod leftovers;
 mod process;

@@ -1,5 +1,7 @@
 //! The runner at large: asks its server for jobs as long as it has a slot free, and never gives up.
 
+use std::fs::TryLockError;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +64,16 @@ pub enum RunnerError {
         name: String,
         /// What was looked for.
         wanted: String,
+    },
+    /// Another process works there.
+    #[error(
+        "the runner `{name}` is at work already: another process holds {}", lock.display()
+    )]
+    AtWork {
+        /// Which runner.
+        name: String,
+        /// What tells.
+        lock: PathBuf,
     },
     /// No place to work.
     #[error("the runner `{name}` cannot use its folder")]
@@ -132,12 +144,20 @@ fn workshop(
         name: name(),
         source,
     })?;
+    let unusable = |source| RunnerError::Folder {
+        name: config.name.clone(),
+        source,
+    };
     let folder = crate::config::private_folder(&config.directory)
         .and_then(|()| fs_err::canonicalize(&config.directory))
-        .map_err(|source| RunnerError::Folder {
-            name: name(),
-            source,
-        })?;
+        .map_err(unusable)?;
+    let lock = folder.join(format!("{}.lock", config.system_id));
+    let file = fs_err::File::create(&lock).map_err(unusable)?.into_file();
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(RunnerError::AtWork { name: name(), lock }),
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
     Ok(Workshop {
         config: RunnerConfig {
             directory: folder,
@@ -148,6 +168,7 @@ fn workshop(
         base,
         leftovers: Arc::clone(leftovers),
         trees: Trees::default(),
+        lock: file,
         shutdown: shutdown.abort.clone(),
     })
 }

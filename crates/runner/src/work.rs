@@ -4,17 +4,20 @@
 //! about it is not decided here but in [`crate::job`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use runner_api::{JobResponse, Step, StepName};
+use runner_api::{Artifact, Dependency, JobResponse, Step, StepName};
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts::Artifacts;
+use crate::client::Client;
 use crate::config::private_folder;
 use crate::leftovers::MARK;
 use crate::log::JobLog;
@@ -27,6 +30,7 @@ use crate::variables::Variables;
 
 const AFTER_SCRIPT_LIMIT: Duration = Duration::from_secs(5 * 60);
 const GREEN: &str = "\u{1b}[32;1m";
+const YELLOW: &str = "\u{1b}[0;33m";
 const CYAN: &str = "\u{1b}[36;1m";
 const RESET: &str = "\u{1b}[0;m";
 const CLEAR_LINE: &str = "\u{1b}[0K";
@@ -55,6 +59,21 @@ pub(crate) enum WorkError {
     Configuration(String),
     /// The runner could not do its part.
     System(String),
+}
+
+/// As the last line of a log says it.
+impl fmt::Display for WorkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script(code) => write!(f, "exit status {code}"),
+            Self::Stopped(Cause::Canceled | Cause::Aborted) => f.write_str("canceled"),
+            Self::Stopped(Cause::Shutdown) => f.write_str("the runner was stopped"),
+            Self::Stopped(Cause::TimedOut(limit)) => {
+                write!(f, "execution took longer than {}", in_words(*limit))
+            }
+            Self::Configuration(reason) | Self::System(reason) => f.write_str(reason),
+        }
+    }
 }
 
 /// How long work may go on.
@@ -135,6 +154,7 @@ pub(crate) struct Work<'a> {
     pub(crate) log: &'a JobLog,
     pub(crate) limits: Limits,
     pub(crate) trees: &'a Trees,
+    pub(crate) client: &'a Client,
 }
 
 impl Work<'_> {
@@ -148,12 +168,16 @@ impl Work<'_> {
 
     async fn steps(&mut self) -> Result<(), WorkError> {
         self.get_sources().await?;
+        self.download_artifacts().await?;
         let result = self.script().await;
+        self.variables.set("CI_JOB_STATUS", status(&result));
         match &result {
-            Err(WorkError::Stopped(cause)) if !self.after_script_follows(*cause) => {}
-            _ => self.after_script(&result).await,
+            Err(WorkError::Stopped(cause)) if !self.after_script_follows(*cause) => result,
+            _ => {
+                self.after_script().await;
+                self.upload_artifacts(result).await
+            }
         }
-        result
     }
 
     /// After a cancelled job, and after a script that took longer than `RUNNER_SCRIPT_TIMEOUT`,
@@ -210,6 +234,69 @@ impl Work<'_> {
         }
     }
 
+    async fn download_artifacts(&self) -> Result<(), WorkError> {
+        let made_some = |dependency: &&Dependency| {
+            let file = dependency.artifacts_file.as_ref();
+            file.is_some_and(|file| !file.filename.is_empty())
+        };
+        let dependencies: Vec<_> = self.job.dependencies.iter().filter(made_some).collect();
+        if dependencies.is_empty() {
+            return Ok(());
+        }
+        let section = self.section("download_artifacts", "Downloading artifacts");
+        let environment = self.environment();
+        let artifacts = self.artifacts(&environment);
+        for dependency in dependencies {
+            artifacts.fetch(dependency).await?;
+        }
+        section.end();
+        Ok(())
+    }
+
+    /// A job whose artifacts do not reach the server has failed, even if its script has not.
+    async fn upload_artifacts(&self, result: Result<(), WorkError>) -> Result<(), WorkError> {
+        if matches!(result, Err(WorkError::Stopped(Cause::Canceled))) {
+            return result;
+        }
+        let wanted = |artifact: &&Artifact| artifact.when.holds(result.is_ok());
+        let wanted: Vec<_> = self.job.artifacts.iter().filter(wanted).collect();
+        if wanted.is_empty() {
+            return result;
+        }
+        let name = if result.is_ok() {
+            "upload_artifacts_on_success"
+        } else {
+            "upload_artifacts_on_failure"
+        };
+        let section = self.section(name, "Uploading artifacts");
+        let environment = self.environment();
+        let artifacts = self.artifacts(&environment);
+        let mut outcome = result;
+        for artifact in wanted {
+            let sent = artifacts.send(artifact).await;
+            if let (Err(_), Err(error)) = (&outcome, &sent) {
+                self.log.line(&yellow(&format!("WARNING: {error}")));
+            }
+            outcome = outcome.and(sent);
+        }
+        section.end();
+        outcome
+    }
+
+    fn artifacts<'b>(&'b self, environment: &'b [(String, String)]) -> Artifacts<'b> {
+        Artifacts {
+            client: self.client,
+            job: self.job.id,
+            token: &self.job.token,
+            project: &self.place.project,
+            temporary: &self.place.temporary,
+            variables: &self.variables,
+            environment,
+            log: self.log,
+            limits: &self.limits,
+        }
+    }
+
     async fn script(&mut self) -> Result<(), WorkError> {
         let Some(step) = self.step(&StepName::Script) else {
             return Ok(());
@@ -225,19 +312,13 @@ impl Work<'_> {
         result
     }
 
-    async fn after_script(&mut self, result: &Result<(), WorkError>) {
+    async fn after_script(&self) {
         let Some(step) = self.step(&StepName::AfterScript) else {
             return;
         };
         if step.script.is_empty() {
             return;
         }
-        let status = match result {
-            Ok(()) => "success",
-            Err(WorkError::Stopped(Cause::Canceled)) => "canceled",
-            Err(_) => "failed",
-        };
-        self.variables.set("CI_JOB_STATUS", status);
         let section = self.section("after_script", "Running after_script");
         self.log.line(&green("Running after script..."));
         let limit = self.duration("RUNNER_AFTER_SCRIPT_TIMEOUT");
@@ -245,19 +326,10 @@ impl Work<'_> {
             .limits
             .at_most(Some(limit.unwrap_or(AFTER_SCRIPT_LIMIT)));
         limits.heed = Order::Abort;
-        let warning = match self.execute(&step.script, &limits).await {
-            Ok(()) => None,
-            Err(WorkError::Script(code)) => Some(format!("exit status {code}")),
-            Err(WorkError::Stopped(Cause::TimedOut(limit))) => {
-                Some(format!("it took longer than {}", in_words(limit)))
-            }
-            Err(WorkError::Stopped(_)) => Some("it was stopped".to_owned()),
-            Err(WorkError::Configuration(reason) | WorkError::System(reason)) => Some(reason),
-        };
-        if let Some(warning) = warning {
-            self.log.line(&format!(
-                "\u{1b}[0;33mWARNING: after_script failed, but job will continue unaffected: {warning}{RESET}"
-            ));
+        if let Err(error) = self.execute(&step.script, &limits).await {
+            self.log.line(&yellow(&format!(
+                "WARNING: after_script failed, but job will continue unaffected: {error}"
+            )));
         }
         section.end();
     }
@@ -322,6 +394,15 @@ impl Work<'_> {
     }
 }
 
+/// What after_script sees as `CI_JOB_STATUS`.
+fn status(result: &Result<(), WorkError>) -> &'static str {
+    match result {
+        Ok(()) => "success",
+        Err(WorkError::Stopped(Cause::Canceled)) => "canceled",
+        Err(_) => "failed",
+    }
+}
+
 struct Section<'a> {
     name: &'static str,
     log: Option<&'a JobLog>,
@@ -343,6 +424,10 @@ fn unix_time() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+pub(crate) fn yellow(text: &str) -> String {
+    format!("{YELLOW}{text}{RESET}")
 }
 
 pub(crate) fn green(text: &str) -> String {
@@ -382,7 +467,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// `1h 0m 30s`.
-pub(crate) fn in_words(duration: Duration) -> String {
+fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s}s"),

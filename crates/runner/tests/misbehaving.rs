@@ -207,3 +207,15 @@ async fn registration() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn two_processes_cannot_work_with_one_registration() {
+    let server = Server::start();
+    let runner = AtWork::start(&server);
+    let config = support::config(&server.url, runner.folder.path());
+    let second = runner::Config {
+        runners: vec![config],
+    };
+    let error = runner::Runner::new(second, runner::Shutdown::default()).unwrap_err();
+    assert!(error.to_string().contains("is at work already"), "{error}");
+}
