@@ -14,10 +14,11 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::client::{Client, ClientError, JobKey};
+use crate::limits::Limits;
 use crate::log::JobLog;
 use crate::upload::chain;
 use crate::variables::Variables;
-use crate::work::{Limits, WorkError, yellow};
+use crate::work::{WorkError, yellow};
 
 /// While the server is away, an upload or a download is tried again for this long.
 const TRY_FOR: Duration = Duration::from_secs(5 * 60);

@@ -6,10 +6,13 @@
 
 mod config;
 mod defaults;
+mod desk;
 mod register;
 mod runner;
 
 mod job;
+mod limits;
+mod surroundings;
 mod work;
 
 mod artifacts;

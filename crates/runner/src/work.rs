@@ -12,14 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use runner_api::{Artifact, Dependency, JobResponse, Step, StepName};
 use tokio::process::Command;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use crate::artifacts::Artifacts;
 use crate::client::Client;
 use crate::config::private_folder;
 use crate::leftovers::MARK;
+use crate::limits::{Cause, Limits, in_words, parse_duration};
 use crate::log::JobLog;
 use crate::process::{self, Ended};
 use crate::script::script;
@@ -35,19 +34,6 @@ const CYAN: &str = "\u{1b}[36;1m";
 const RESET: &str = "\u{1b}[0;m";
 const CLEAR_LINE: &str = "\u{1b}[0K";
 
-/// Why work was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// Someone cancelled the job; after_script still runs.
-    Canceled,
-    /// The server does not want the job any more.
-    Aborted,
-    /// The runner itself is being stopped.
-    Shutdown,
-    /// The job, or its script, took longer than this.
-    TimedOut(Duration),
-}
-
 /// How the scripts came out, if not well.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WorkError {
@@ -61,6 +47,12 @@ pub(crate) enum WorkError {
     System(String),
 }
 
+impl From<Cause> for WorkError {
+    fn from(cause: Cause) -> Self {
+        Self::Stopped(cause)
+    }
+}
+
 /// As the last line of a log says it.
 impl fmt::Display for WorkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,53 +64,6 @@ impl fmt::Display for WorkError {
                 write!(f, "execution took longer than {}", in_words(*limit))
             }
             Self::Configuration(reason) | Self::System(reason) => f.write_str(reason),
-        }
-    }
-}
-
-/// How long work may go on.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    pub(crate) orders: watch::Receiver<Order>,
-    pub(crate) shutdown: CancellationToken,
-    /// Orders below this are not listened to.
-    pub(crate) heed: Order,
-    pub(crate) begin: Instant,
-    pub(crate) longest: Duration,
-}
-
-impl Limits {
-    /// Returns when one of the limits is reached.
-    pub(crate) async fn reached(&self) -> Cause {
-        let mut orders = self.orders.clone();
-        tokio::select! {
-            order = orders.wait_for(|order| *order >= self.heed) => match order.as_deref() {
-                Ok(Order::Cancel) => Cause::Canceled,
-                _ => Cause::Aborted,
-            },
-            () = self.shutdown.cancelled() => Cause::Shutdown,
-            () = sleep_until(self.begin + self.longest) => Cause::TimedOut(self.longest),
-        }
-    }
-
-    /// Waits, unless a limit is reached before.
-    pub(crate) async fn pause(&self, pause: Duration) -> Result<(), Cause> {
-        tokio::select! {
-            () = sleep(pause) => Ok(()),
-            cause = self.reached() => Err(cause),
-        }
-    }
-
-    /// The same limits, but at most `longest` from now.
-    fn at_most(&self, longest: Option<Duration>) -> Self {
-        let now = Instant::now();
-        match longest {
-            Some(longest) if now + longest < self.begin + self.longest => Self {
-                begin: now,
-                longest,
-                ..self.clone()
-            },
-            _ => self.clone(),
         }
     }
 }
@@ -447,53 +392,4 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(content))
         .map_err(describe)
-}
-
-/// Go's form of durations, which GitLab's variables have: `1h30m`, `90s`, `5m`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let amount: u32 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let (unit, length) = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]
-            .into_iter()
-            .find(|(unit, _)| rest.starts_with(unit))?;
-        total += Duration::from_millis(length).checked_mul(amount)?;
-        rest = &rest[unit.len()..];
-    }
-    (!total.is_zero()).then_some(total)
-}
-
-/// `1h 0m 30s`.
-fn in_words(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m {s}s"),
-        (h, m, s) => format!("{h}h {m}m {s}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, seconds) in [
-            ("5m", Some(300)),
-            ("1h30m", Some(5400)),
-            ("90s", Some(90)),
-            ("1500ms", Some(1)),
-            ("", None),
-            ("5", None),
-            ("0s", None),
-            ("5 minutes", None),
-            ("99999999999h", None),
-        ] {
-            assert_eq!(parse_duration(text).map(|d| d.as_secs()), seconds, "{text}");
-        }
-    }
 }

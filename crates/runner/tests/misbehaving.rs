@@ -1,5 +1,7 @@
 //! A server that is away, forgets, refuses or changes its mind: no job and no line is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::time::Duration;

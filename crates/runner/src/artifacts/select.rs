@@ -66,10 +66,7 @@ fn matching(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
         ));
     }
     let wild = |part: &&str| part.contains(['*', '?', '[', '{', '\\']);
-    let literal = parts
-        .iter()
-        .position(|part| wild(part))
-        .unwrap_or(parts.len());
+    let literal = parts.iter().position(wild).unwrap_or(parts.len());
     let base: PathBuf = parts[..literal].iter().collect();
     if leads_through_link(root, &base) {
         return Ok(Vec::new());
