@@ -245,8 +245,10 @@ impl Host {
 
     fn boot(&self) -> Result<Pid> {
         let start = Mark::Start(self.lab.clone(), self.name().clone());
-        // A start that was cut short leaves processes without a finished host.
+        // A start that was cut short leaves processes without a finished host; one of them may
+        // finish it at this very moment.
         end_all(&self.lab, &start)?;
+        end_all(&self.lab, &self.mark())?;
         self.folder.make_host(self.name())?;
         let log = self.folder.log(self.name(), "start");
         let err = fs_err::File::create(&log)

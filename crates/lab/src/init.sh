@@ -58,8 +58,10 @@ rmdir /run/machine
 sed -i 's/^root:![^:]*:/root:*:/' /etc/shadow
 echo "$name" >/etc/hostname
 
+# The host is whole from here on, also when nobody listens any more.
 exec bash -c '
-    echo ready
+    trap "" PIPE
+    echo ready 2>/dev/null
     exec </dev/null >/dev/null 2>&1
     trap "exit 0" TERM
     while :; do sleep infinity & wait $!; done

@@ -97,27 +97,24 @@ impl Keys {
     }
 }
 
+/// The key counts as made once its private half has its name. It is made under another one, which
+/// no other process uses: an `ssh-keygen` whose caller was killed still runs to its end.
 fn make_key(path: &Path, comment: &str) -> Result<()> {
-    // A key without its other half comes from a crash; half a pair is no use.
-    if path.is_file() && public(path).is_file() {
+    if path.is_file() {
         return Ok(());
     }
-    let _ = fs_err::remove_file(path);
-    tool::run(
-        "ssh-keygen",
-        &[
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            comment,
-            "-f",
-            &path.display().to_string(),
-        ],
-    )
-    .map(drop)
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    let _ = fs_err::remove_file(&new);
+    let file = new.display().to_string();
+    let arguments = ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file];
+    tool::run("ssh-keygen", &arguments)?;
+    // `ssh-keygen` appends where `with_extension` replaces.
+    let made = [
+        (PathBuf::from(format!("{file}.pub")), public(path)),
+        (new, path.to_owned()),
+    ];
+    let mut moves = made.iter().map(|(from, to)| fs_err::rename(from, to));
+    moves.try_for_each(|moved| moved.map_err(Error::file("keep a key of the lab")))
 }
 
 fn public(path: &Path) -> PathBuf {
