@@ -6,7 +6,8 @@ use crate::folder::{Folder, replace};
 use crate::name::HostName;
 use crate::record::{HostRecord, Record};
 use crate::subnet::Subnet;
-use crate::{Error, Result, tool};
+use crate::tool::Tools;
+use crate::{Error, Result};
 
 /// A lab's keys; all files are in the lab's folder and root's only.
 pub(crate) struct Keys(PathBuf);
@@ -26,10 +27,10 @@ impl Keys {
     }
 
     /// Makes the keys that are missing and writes `known_hosts` and the client's configuration.
-    pub(crate) fn ensure(&self, record: &Record, subnet: Subnet) -> Result<()> {
-        make_key(&self.user_key(), &format!("lab {}", record.name))?;
+    pub(crate) fn ensure(&self, tools: &Tools<'_>, record: &Record, subnet: Subnet) -> Result<()> {
+        make_key(tools, &self.user_key(), &format!("lab {}", record.name))?;
         for host in &record.hosts {
-            make_key(&self.host_key(&host.name), host.name.as_str())?;
+            make_key(tools, &self.host_key(&host.name), host.name.as_str())?;
         }
         let known_hosts = record
             .hosts
@@ -97,17 +98,16 @@ impl Keys {
     }
 }
 
-/// The key counts as made once its private half has its name. It is made under another one, which
-/// no other process uses: an `ssh-keygen` whose caller was killed still runs to its end.
-fn make_key(path: &Path, comment: &str) -> Result<()> {
+/// The key counts as made once its private half has its name; until then it has another one.
+fn make_key(tools: &Tools<'_>, path: &Path, comment: &str) -> Result<()> {
     if path.is_file() {
         return Ok(());
     }
-    let new = path.with_extension(format!("new-{}", std::process::id()));
+    let new = path.with_extension("new");
     let _ = fs_err::remove_file(&new);
     let file = new.display().to_string();
     let arguments = ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file];
-    tool::run("ssh-keygen", &arguments)?;
+    tools.run("ssh-keygen", &arguments)?;
     // `ssh-keygen` appends where `with_extension` replaces.
     let made = [
         (PathBuf::from(format!("{file}.pub")), public(path)),
