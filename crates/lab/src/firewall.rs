@@ -3,9 +3,10 @@
 //! Each rule carries the lab's name as its comment. They come first in their chains, so they hold
 //! also where a Docker engine of the machine has set the policy of `FORWARD` to drop.
 
+use crate::Result;
 use crate::name::LabName;
 use crate::subnet::Subnet;
-use crate::{Result, tool};
+use crate::tool::Tools;
 
 const CHAINS: [(&str, &str); 4] = [
     ("nat", "POSTROUTING"),
@@ -21,19 +22,22 @@ struct Rule {
 }
 
 /// Makes the lab's rules where they are missing.
-pub(crate) fn ensure(lab: &LabName, subnet: Subnet) -> Result<()> {
+pub(crate) fn ensure(tools: &Tools<'_>, lab: &LabName, subnet: Subnet) -> Result<()> {
     for rule in rules(lab, subnet) {
-        if !tool::succeeds("iptables", &arguments(&rule, "-C"))? {
-            tool::run("iptables", &arguments(&rule, "-I"))?;
+        if !tools.succeeds("iptables", &arguments(&rule, "-C"))? {
+            tools.run("iptables", &arguments(&rule, "-I"))?;
         }
     }
     Ok(())
 }
 
 /// Removes every rule with the lab's comment.
-pub(crate) fn remove(lab: &LabName) -> Result<()> {
+pub(crate) fn remove(tools: &Tools<'_>, lab: &LabName) -> Result<()> {
     for (table, chain) in CHAINS {
-        for line in tool::run("iptables", &["-w", "-t", table, "-S", chain])?.lines() {
+        for line in tools
+            .run("iptables", &["-w", "-t", table, "-S", chain])?
+            .lines()
+        {
             let words: Vec<_> = line
                 .split_whitespace()
                 .map(|word| word.trim_matches('"'))
@@ -43,7 +47,7 @@ pub(crate) fn remove(lab: &LabName) -> Result<()> {
                     .into_iter()
                     .chain(words.into_iter().skip(1))
                     .collect();
-                tool::run("iptables", &arguments)?;
+                tools.run("iptables", &arguments)?;
             }
         }
     }

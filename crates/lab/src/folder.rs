@@ -6,9 +6,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::name::{HostName, LabName};
 use crate::record::Record;
+use crate::tool::Tools;
 use crate::{Error, Result};
 
 const BASE: &str = "/var/lib/lotse/lab";
@@ -19,7 +21,14 @@ const LONGEST_SOCKET: usize = 107;
 pub struct Folder(PathBuf);
 
 /// Held while a lab is changed; freed by the kernel when its holder ends.
-pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file frees the lock")] File);
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// The tools to be used while the lock is held.
+    pub(crate) fn tools(&self) -> Tools<'_> {
+        Tools(Some(&self.0))
+    }
+}
 
 impl Folder {
     /// Where a lab is kept unless told otherwise.
@@ -102,6 +111,33 @@ impl Folder {
             .map(inode)
             .map_err(Error::file("look at the lab's folder"))?;
         Ok((fs_err::metadata(&self.0).map(inode).ok() == Some(held)).then_some(Lock(file)))
+    }
+
+    /// The lock that every process of a host holds for as long as it lives; `None` while one does.
+    pub(crate) fn try_lock_host(&self, host: &HostName) -> Result<Option<File>> {
+        let folder = fs_err::File::open(self.host(host));
+        let folder = folder
+            .map_err(Error::file("open the host's folder for its lock"))?
+            .into_file();
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(folder)),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(source) => Err(Error::System {
+                doing: "lock the host's folder",
+                source,
+            }),
+        }
+    }
+
+    /// The hosts that have a folder, whatever the record says.
+    pub(crate) fn hosts(&self) -> Vec<HostName> {
+        let entries = fs_err::read_dir(self.0.join("hosts"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
     }
 
     /// The record, or `None` where there is no lab.

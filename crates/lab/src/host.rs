@@ -1,6 +1,7 @@
 //! One host: starting it, entering it, and running commands in it.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +18,7 @@ use crate::process::{Mark, end_all, first_of_namespace};
 use crate::record::{HostRecord, Record};
 use crate::service::{Service, Started, tail};
 use crate::subnet::Subnet;
+use crate::tool::Tools;
 use crate::{Error, Result, engine, link, tool};
 
 const INIT: &str = include_str!("init.sh");
@@ -205,7 +207,7 @@ impl Host {
     }
 
     /// Brings the host up, or mends it. Returns what had to be started.
-    pub(crate) fn up(&self, lab: &Record) -> Result<Vec<&'static str>> {
+    pub(crate) fn up(&self, tools: &Tools<'_>, lab: &Record) -> Result<Vec<&'static str>> {
         let mut started = Vec::new();
         let first = match first_of_namespace(&self.mark()) {
             Some(first) => first,
@@ -214,7 +216,7 @@ impl Host {
                 self.boot()?
             }
         };
-        link::attach(self.subnet, self.record.seat, first)?;
+        link::attach(tools, self.subnet, self.record.seat, first)?;
         let settings_changed = self.write_files(lab, first)?;
         let sshd = Service {
             host: first,
@@ -245,9 +247,8 @@ impl Host {
 
     fn boot(&self) -> Result<Pid> {
         let start = Mark::Start(self.lab.clone(), self.name().clone());
-        // A start that was cut short leaves processes without a finished host.
-        end_all(&self.lab, &start)?;
         self.folder.make_host(self.name())?;
+        let lock = end(&self.folder, &self.lab, self.name())?;
         let log = self.folder.log(self.name(), "start");
         let err = fs_err::File::create(&log)
             .map_err(Error::file("make the host's log"))?
@@ -269,14 +270,15 @@ impl Host {
             "-c",
             INIT,
             &start.argument(),
-            &self.mark().argument(),
+            // Not the mark of the finished host: nobody bears that before it is.
+            &Mark::AnyOf(self.lab.clone()).argument(),
         ]);
         command.args([
             self.folder.host(self.name()).as_os_str(),
             self.folder.path().as_os_str(),
             OsStr::new(self.name().as_str()),
         ]);
-        command.stdout(Stdio::piped()).stderr(err);
+        command.stdin(lock).stdout(Stdio::piped()).stderr(err);
         let mut child = command.spawn().map_err(tool::start_failed(&command))?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
@@ -380,6 +382,26 @@ impl Host {
             said: tail(&log),
             log,
         }
+    }
+}
+
+/// Ends a host, also one whose start was cut short. Every process of it holds the host's lock, so
+/// when that is free none is left, not even one that bore no mark yet. Returns the lock.
+pub(crate) fn end(folder: &Folder, lab: &LabName, host: &HostName) -> Result<File> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        end_all(lab, &Mark::Start(lab.clone(), host.clone()))?;
+        end_all(lab, &Mark::Host(lab.clone(), host.clone()))?;
+        if let Some(lock) = folder.try_lock_host(host)? {
+            return Ok(lock);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Unkillable {
+                name: lab.clone(),
+                count: 1,
+            });
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,9 +1,10 @@
 # The first process of a lab host, as root of new mount, network, host-name, IPC and pid namespaces.
-# Arguments: mark of the start, mark of the finished host, the host's folder, the lab's folder, host
-# name. Makes the host's file system, takes on the other mark, says "ready" on standard output and
-# then only collects orphans until it is killed.
+# Arguments: mark of the start, mark of the lab, the host's folder, the lab's folder, host name. Makes
+# the host's file system, takes on the mark of a finished host, says "ready" on standard output and
+# then only collects orphans until it is killed. Standard input is the lock by which others see that
+# a process of the host is left.
 set -eu
-mark=$1 host=$2 lab=$3 name=$4
+mark=$1host/$4 host=$2 lab=$3 name=$4
 root=$host/root
 
 echo "$name" >/proc/sys/kernel/hostname
@@ -58,9 +59,11 @@ rmdir /run/machine
 sed -i 's/^root:![^:]*:/root:*:/' /etc/shadow
 echo "$name" >/etc/hostname
 
+# The host is whole from here on, also when nobody listens any more.
 exec bash -c '
-    echo ready
-    exec </dev/null >/dev/null 2>&1
+    trap "" PIPE
+    echo ready 2>/dev/null
+    exec >/dev/null 2>&1
     trap "exit 0" TERM
     while :; do sleep infinity & wait $!; done
 ' "$mark"

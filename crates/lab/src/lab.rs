@@ -5,13 +5,14 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::keys::Keys;
 use crate::machine::{MachineLock, require_root};
 use crate::name::LabName;
 use crate::process::{Mark, end_all};
 use crate::record::{HostRecord, Record};
 use crate::subnet::Subnet;
+use crate::tool::Tools;
 use crate::{
     Error, Folder, Progress, Result, Spec, cgroup, firewall, folder, forwarding, link,
     names_server, tool,
@@ -46,14 +47,15 @@ impl Lab {
         require_root()?;
         tool::require_all()?;
         link::check_name_is_free(&spec.name, &Folder::at(&spec.folder)?)?;
-        let (folder, _lock) = locked(spec)?;
+        let (folder, lock) = locked(spec)?;
+        let tools = lock.tools();
         let mut record =
             record_of(&folder, &spec.name)?.unwrap_or_else(|| Record::new(spec.name.clone()));
         record.add(spec)?;
         folder.save(&record)?;
-        let subnet = network_up(&folder, &mut record)?;
-        Keys::of(&folder).ensure(&record, subnet)?;
-        names_server::ensure(&folder, &record, subnet)?;
+        let subnet = network_up(&tools, &folder, &mut record)?;
+        Keys::of(&folder).ensure(&tools, &record, subnet)?;
+        names_server::ensure(&tools, &folder, &record, subnet)?;
         tell(Progress::Network {
             subnet,
             gateway: subnet.gateway(),
@@ -63,7 +65,7 @@ impl Lab {
             record,
             subnet,
         };
-        lab.hosts_up(tell)?;
+        lab.hosts_up(&tools, tell)?;
         Ok(lab)
     }
 
@@ -125,13 +127,17 @@ impl Lab {
         require_root()?;
         let folder = Folder::at(folder)?;
         link::check_name_is_free(name, &folder)?;
-        let _lock = folder.lock()?;
+        let lock = folder.lock()?;
+        let tools = lock.as_ref().map_or(Tools(None), folder::Lock::tools);
         // A record that cannot be read is no reason to keep the lab.
         if let Err(taken @ Error::FolderTaken { .. }) = record_of(&folder, name) {
             return Err(taken);
         }
         end_all(name, &Mark::AnyOf(name.clone()))?;
-        network_down(name)?;
+        for host in folder.hosts() {
+            host::end(&folder, name, &host)?;
+        }
+        network_down(&tools, name)?;
         cgroup::remove(name)?;
         if folder.is_a_labs() {
             folder.remove()
@@ -223,12 +229,12 @@ impl Lab {
     }
 
     /// All hosts side by side; the first error counts, after all are done.
-    fn hosts_up(&self, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
+    fn hosts_up(&self, tools: &Tools<'_>, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
         let hosts = self.hosts();
         thread::scope(|scope| {
             let threads: Vec<_> = hosts
                 .iter()
-                .map(|host| scope.spawn(|| self.host_up(host, tell)))
+                .map(|host| scope.spawn(|| self.host_up(tools, host, tell)))
                 .collect();
             let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
             results.into_iter().try_for_each(|result| {
@@ -237,9 +243,14 @@ impl Lab {
         })
     }
 
-    fn host_up(&self, host: &Host, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
+    fn host_up(
+        &self,
+        tools: &Tools<'_>,
+        host: &Host,
+        tell: &(dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<()> {
         let begin = Instant::now();
-        let started = host.up(&self.record)?;
+        let started = host.up(tools, &self.record)?;
         tell(Progress::HostReady {
             host: host.name(),
             address: host.address(),
@@ -287,23 +298,23 @@ fn locked(spec: &Spec) -> Result<(Folder, folder::Lock)> {
     }
 }
 
-fn network_up(folder: &Folder, record: &mut Record) -> Result<Subnet> {
+fn network_up(tools: &Tools<'_>, folder: &Folder, record: &mut Record) -> Result<Subnet> {
     let _lock = MachineLock::acquire()?;
-    let subnet = link::ensure_bridge(&record.name, folder, record.subnet)?;
+    let subnet = link::ensure_bridge(tools, &record.name, folder, record.subnet)?;
     if record.subnet != Some(subnet) {
         names_server::stop(record)?;
-        firewall::remove(&record.name)?;
+        firewall::remove(tools, &record.name)?;
         record.subnet = Some(subnet);
         folder.save(record)?;
     }
-    firewall::ensure(&record.name, subnet)?;
+    firewall::ensure(tools, &record.name, subnet)?;
     forwarding::turn_on()?;
     Ok(subnet)
 }
 
-fn network_down(name: &LabName) -> Result<()> {
+fn network_down(tools: &Tools<'_>, name: &LabName) -> Result<()> {
     let _lock = MachineLock::acquire()?;
-    link::remove(name)?;
-    firewall::remove(name)?;
+    link::remove(tools, name)?;
+    firewall::remove(tools, name)?;
     forwarding::give_back()
 }

@@ -9,6 +9,7 @@ use rustix::process::Pid;
 use crate::folder::Folder;
 use crate::name::LabName;
 use crate::subnet::{Range, Seat, Subnet};
+use crate::tool::Tools;
 use crate::{Error, Result, tool};
 
 /// A bridge of this machine.
@@ -101,20 +102,21 @@ pub(crate) fn check_name_is_free(lab: &LabName, folder: &Folder) -> Result<()> {
 
 /// Makes the lab's bridge, in the preferred subnet if that is free. The machine's lock must be held.
 pub(crate) fn ensure_bridge(
+    tools: &Tools<'_>,
     lab: &LabName,
     folder: &Folder,
     preferred: Option<Subnet>,
 ) -> Result<Subnet> {
     for orphan in bridges().iter().filter(|bridge| bridge.is_orphan()) {
-        tool::run("ip", &["link", "delete", "dev", &orphan.name])?;
+        tools.run("ip", &["link", "delete", "dev", &orphan.name])?;
     }
     let subnet = match subnet_of(lab) {
         Some(subnet) => subnet,
-        None => make_bridge(preferred)?,
+        None => make_bridge(tools, preferred)?,
     };
     let bridge = subnet.bridge();
-    say_whose(&bridge, lab, folder)?;
-    tool::run(
+    say_whose(tools, &bridge, lab, folder)?;
+    tools.run(
         "ip",
         &[
             "address",
@@ -124,7 +126,7 @@ pub(crate) fn ensure_bridge(
             &bridge,
         ],
     )?;
-    tool::run(
+    tools.run(
         "ip",
         &[
             "link",
@@ -139,22 +141,24 @@ pub(crate) fn ensure_bridge(
     Ok(subnet)
 }
 
-fn make_bridge(preferred: Option<Subnet>) -> Result<Subnet> {
+fn make_bridge(tools: &Tools<'_>, preferred: Option<Subnet>) -> Result<Subnet> {
     let subnet = Subnet::pick(preferred, &taken()?).ok_or(Error::NoSubnet)?;
-    tool::run(
+    tools.run(
         "ip",
         &["link", "add", "name", &subnet.bridge(), "type", "bridge"],
     )?;
     Ok(subnet)
 }
 
-fn say_whose(bridge: &str, lab: &LabName, folder: &Folder) -> Result<()> {
+fn say_whose(tools: &Tools<'_>, bridge: &str, lab: &LabName, folder: &Folder) -> Result<()> {
     let alias = format!("lotse lab {lab} in {}", folder.path().display());
-    tool::run("ip", &["link", "set", "dev", bridge, "alias", &alias]).map(drop)
+    tools
+        .run("ip", &["link", "set", "dev", bridge, "alias", &alias])
+        .map(drop)
 }
 
 fn taken() -> Result<Vec<Range>> {
-    let routes = tool::run("ip", &["-4", "route", "show", "table", "all"])?;
+    let routes = tool::ask("ip", &["-4", "route", "show", "table", "all"])?;
     // `local 192.0.2.2 dev …` and `broadcast …` have the range as their second word.
     let words = routes
         .lines()
@@ -164,7 +168,7 @@ fn taken() -> Result<Vec<Range>> {
 
 /// The largest packet that the machine's way out takes, in bytes.
 pub(crate) fn mtu() -> u32 {
-    let route = tool::run("ip", &["-4", "route", "show", "default"]).unwrap_or_default();
+    let route = tool::ask("ip", &["-4", "route", "show", "default"]).unwrap_or_default();
     let device = route
         .split_whitespace()
         .skip_while(|word| *word != "dev")
@@ -178,12 +182,12 @@ pub(crate) fn mtu() -> u32 {
 }
 
 /// Connects a host's network namespace with the bridge; mends what is there.
-pub(crate) fn attach(subnet: Subnet, seat: Seat, host: Pid) -> Result<()> {
+pub(crate) fn attach(tools: &Tools<'_>, subnet: Subnet, seat: Seat, host: Pid) -> Result<()> {
     let (link, pid) = (subnet.link(seat), host.as_raw_nonzero().to_string());
     let mtu = mtu().to_string();
-    if !is_attached(&link, &pid)? {
-        detach(&link)?;
-        tool::run(
+    if !is_attached(tools, &link, &pid)? {
+        detach(tools, &link)?;
+        tools.run(
             "ip",
             &[
                 "link", "add", "name", &link, "mtu", &mtu, "type", "veth", "peer", "name", "eth0",
@@ -191,7 +195,7 @@ pub(crate) fn attach(subnet: Subnet, seat: Seat, host: Pid) -> Result<()> {
             ],
         )?;
     }
-    tool::run(
+    tools.run(
         "ip",
         &[
             "link",
@@ -213,9 +217,9 @@ pub(crate) fn attach(subnet: Subnet, seat: Seat, host: Pid) -> Result<()> {
     tool::run_with_input(command, &inside).map(drop)
 }
 
-fn is_attached(link: &str, pid: &str) -> Result<bool> {
+fn is_attached(tools: &Tools<'_>, link: &str, pid: &str) -> Result<bool> {
     Ok(links().iter().any(|known| known == link)
-        && tool::succeeds(
+        && tools.succeeds(
             "nsenter",
             &[
                 "--target", pid, "--net", "ip", "link", "show", "dev", "eth0",
@@ -223,15 +227,15 @@ fn is_attached(link: &str, pid: &str) -> Result<bool> {
         )?)
 }
 
-fn detach(link: &str) -> Result<()> {
+fn detach(tools: &Tools<'_>, link: &str) -> Result<()> {
     if links().iter().any(|known| known == link) {
-        tool::run("ip", &["link", "delete", "dev", link])?;
+        tools.run("ip", &["link", "delete", "dev", link])?;
     }
     Ok(())
 }
 
 /// Removes the lab's bridge and its hosts' links. The machine's lock must be held.
-pub(crate) fn remove(lab: &LabName) -> Result<()> {
+pub(crate) fn remove(tools: &Tools<'_>, lab: &LabName) -> Result<()> {
     for bridge in bridges()
         .iter()
         .filter(|bridge| bridge.is_of(lab) || bridge.is_orphan())
@@ -239,9 +243,9 @@ pub(crate) fn remove(lab: &LabName) -> Result<()> {
         let prefix = format!("{}-", bridge.name);
         for link in links().iter().filter(|link| link.starts_with(&prefix)) {
             // A link goes by itself when its host has ended: being late is no failure.
-            let _ = tool::succeeds("ip", &["link", "delete", "dev", link])?;
+            let _ = tools.succeeds("ip", &["link", "delete", "dev", link])?;
         }
-        tool::run("ip", &["link", "delete", "dev", &bridge.name])?;
+        tools.run("ip", &["link", "delete", "dev", &bridge.name])?;
     }
     Ok(())
 }

@@ -11,10 +11,16 @@ use crate::folder::{Folder, replace};
 use crate::process::{Mark, end_all, marked};
 use crate::record::Record;
 use crate::subnet::Subnet;
-use crate::{Error, Result, tool};
+use crate::tool::{self, Tools};
+use crate::{Error, Result};
 
 /// Writes the names and makes sure that the server runs and has read them.
-pub(crate) fn ensure(folder: &Folder, record: &Record, subnet: Subnet) -> Result<()> {
+pub(crate) fn ensure(
+    tools: &Tools<'_>,
+    folder: &Folder,
+    record: &Record,
+    subnet: Subnet,
+) -> Result<()> {
     let names = record.names(subnet);
     let is_known = fs_err::read_to_string(folder.names()).is_ok_and(|known| known == names);
     replace(&folder.names(), names.as_bytes(), 0o644)
@@ -25,15 +31,15 @@ pub(crate) fn ensure(folder: &Folder, record: &Record, subnet: Subnet) -> Result
         Some(_) if is_known => Ok(()),
         Some(server) => kill_process(*server, Signal::HUP)
             .map_err(Error::system("make the lab's name server read its names")),
-        None => start(folder, &mark, subnet),
+        None => start(tools, folder, &mark, subnet),
     }
 }
 
-fn start(folder: &Folder, mark: &Mark, subnet: Subnet) -> Result<()> {
+fn start(tools: &Tools<'_>, folder: &Folder, mark: &Mark, subnet: Subnet) -> Result<()> {
     let log = fs_err::File::create(folder.names_log())
         .map_err(Error::file("make the name server's log"))?
         .into_file();
-    let mut command = tool::command("setsid");
+    let mut command = tools.command("setsid")?;
     // The mark is the name under which the server runs. It answers only after it has bound its
     // address, and goes to the background then: so its start is over when this call is.
     command.args([

@@ -1,5 +1,6 @@
 //! The machine's own tools, called with arguments and never through a shell.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -49,22 +50,43 @@ pub(crate) fn command(name: &str) -> Command {
     command
 }
 
-/// Runs a tool to its end and returns what it printed.
-pub(crate) fn run(name: &str, arguments: &[&str]) -> Result<String> {
+/// Runs a tool that changes nothing and returns what it printed.
+pub(crate) fn ask(name: &str, arguments: &[&str]) -> Result<String> {
     let mut command = command(name);
     command.args(arguments);
     output_of(command)
 }
 
-/// Runs a tool that may say no; `true` if it said yes.
-pub(crate) fn succeeds(name: &str, arguments: &[&str]) -> Result<bool> {
-    let mut command = command(name);
-    let status = command
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    Ok(status.map_err(start_failed(&command))?.success())
+/// The tools that change the machine. Each holds the lab's lock as its standard input: when its
+/// caller is killed, the next one waits until the tool has ended too.
+pub(crate) struct Tools<'a>(pub(crate) Option<&'a File>);
+
+impl Tools<'_> {
+    /// A call of a tool.
+    pub(crate) fn command(&self, name: &str) -> Result<Command> {
+        let mut command = command(name);
+        if let Some(lock) = self.0 {
+            let lock = lock.try_clone();
+            command.stdin(lock.map_err(Error::file("share the lab's lock with a tool"))?);
+        }
+        Ok(command)
+    }
+
+    /// Runs a tool to its end and returns what it printed.
+    pub(crate) fn run(&self, name: &str, arguments: &[&str]) -> Result<String> {
+        let mut command = self.command(name)?;
+        command.args(arguments);
+        output_of(command)
+    }
+
+    /// Runs a tool that may say no; `true` if it said yes.
+    pub(crate) fn succeeds(&self, name: &str, arguments: &[&str]) -> Result<bool> {
+        let mut command = self.command(name)?;
+        command.args(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().map_err(start_failed(&command))?;
+        Ok(status.success())
+    }
 }
 
 /// Runs a prepared call with text on its standard input.

@@ -218,6 +218,7 @@ fn a_maker_killed_at_any_moment_can_be_followed_by_up_or_down() {
     else {
         return;
     };
+    let before = story::own_files_of_this_machine();
     let (name, folder) = (story.name("a"), story.path("a"));
     for milliseconds in [10, 40, 80, 120, 160, 200, 300, 500, 800] {
         story.kill_a_maker("a", Duration::from_millis(milliseconds));
@@ -238,6 +239,7 @@ fn a_maker_killed_at_any_moment_can_be_followed_by_up_or_down() {
             "killed after {milliseconds} ms"
         );
     }
+    assert_eq!(story::own_files_of_this_machine(), before);
 }
 
 /// Not a test of its own: the process that the test above kills.

@@ -180,6 +180,23 @@ pub(crate) fn ask(address: &str) -> String {
     line.trim().to_owned()
 }
 
+/// Files of this machine that a lab writes in its hosts, and must never write here.
+pub(crate) fn own_files_of_this_machine() -> Vec<(&'static str, Option<Vec<u8>>)> {
+    let files = [
+        "/etc/hosts",
+        "/etc/resolv.conf",
+        "/etc/hostname",
+        "/etc/docker/daemon.json",
+        "/etc/profile.d/zz-lab.sh",
+        "/etc/ssh/sshd_config",
+        "/etc/ssh/ssh_known_hosts",
+        "/etc/ssh/ssh_host_ed25519_key",
+        "/root/.ssh/authorized_keys",
+        "/root/.ssh/id_ed25519",
+    ];
+    files.map(|file| (file, fs_err::read(file).ok())).into()
+}
+
 pub(crate) fn kill_first_process(lab: &LabName, host: &str) {
     let mark = format!("lotse-lab:{lab}/host/{host}");
     let status = Command::new("pkill")
