@@ -2,7 +2,9 @@
 //!
 //! Each command is a file in `commands/`; what it does lives in the crates.
 
+mod client;
 mod commands;
+mod output;
 
 use std::process::ExitCode;
 

@@ -22,7 +22,7 @@ async fn push_then_clone() {
         b.lines = vec![
             "Pipeline #1 was created".to_owned(),
             "http://x/1".to_owned(),
-        ]
+        ];
     });
     let user = User::new().await;
 

@@ -64,7 +64,7 @@ async fn refs_commits_and_files() {
     assert_eq!(commit.description, "With a reason.");
     assert_eq!(commit.author.name_and_email(), "Ada <ada@site.example>");
     assert_eq!(commit.committer.name, "Ben");
-    assert_eq!(commit.parents, [first.clone()]);
+    assert_eq!(commit.parents, std::slice::from_ref(&first));
 
     for (path, expected) in [
         (".gitlab-ci.yml", Some("other:\n")),

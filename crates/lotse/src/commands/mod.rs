@@ -1,14 +1,24 @@
 //! One file a command. Exit codes: 0 done, 1 the user's world is at fault, 2 the command line is,
 //! 70 Lotse itself is.
 
+mod job;
 mod lab;
+mod login;
+mod pipeline;
+mod project;
 mod runner;
 mod serve;
+mod token;
+mod variable;
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
+
+use crate::output::{Failure, Screen};
 
 /// Brings a tagged commit to every server, and nobody on the site notices.
 #[derive(Debug, Parser)]
@@ -20,66 +30,84 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArguments),
+    Serve(serve::Arguments),
     #[command(subcommand)]
     Runner(runner::RunnerCommand),
+    Login(login::Arguments),
+    Project(project::Arguments),
+    Variable(variable::Arguments),
+    Pipeline(pipeline::Arguments),
+    Job(job::Arguments),
+    Token(token::Arguments),
     Lab(lab::Arguments),
 }
 
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr();
+    let screen = Screen::of_process();
     match arguments.command {
-        Command::Serve(arguments) => wait_for(serve::run(arguments)),
-        Command::Runner(command) => wait_for(runner::run(command)),
+        Command::Serve(arguments) => service(serve::run(arguments)),
+        Command::Runner(command) => service(runner::run(command)),
+        Command::Login(arguments) => client(login::run(arguments, screen)),
+        Command::Project(arguments) => client(project::run(arguments, screen)),
+        Command::Variable(arguments) => client(variable::run(arguments, screen)),
+        Command::Pipeline(arguments) => client(pipeline::run(arguments, screen)),
+        Command::Job(arguments) => client(job::run(arguments, screen)),
+        Command::Token(arguments) => client(token::run(arguments, screen)),
         Command::Lab(arguments) => lab::run(arguments),
     }
 }
 
-/// Runs a command that waits for others, and shows its error.
-fn wait_for(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: the runtime cannot start: {error}");
-            return ExitCode::from(70);
-        }
-    };
-    let result = runtime.block_on(command);
-    // a task that still waits must not hold the process
-    runtime.shutdown_background();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(1)
-        }
-    }
-}
-
-fn log_to_stderr() {
+/// Runs a command that works for others until it is told to stop, and keeps a log on standard error.
+fn service(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let filter = EnvFilter::try_from_env("LOTSE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
+    block_on(&mut Builder::new_multi_thread(), async {
+        command.await.map_err(|error| {
+            let failure = Failure::user(error.to_string());
+            match error.source() {
+                Some(source) => failure.because(source),
+                None => failure,
+            }
+        })?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-/// Returns at the first SIGINT or SIGTERM.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// Runs a command that talks to a server.
+fn client(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {
+    block_on(&mut Builder::new_current_thread(), command)
+}
+
+fn block_on(
+    builder: &mut Builder,
+    command: impl Future<Output = Result<ExitCode, Failure>>,
+) -> ExitCode {
+    let runtime: Runtime = match builder.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::user("cannot start the asynchronous runtime");
+            return failure.because(&error).report();
         }
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
+    let outcome = runtime.block_on(Box::pin(command));
+    // Not waiting for a question that Ctrl-C has left unanswered.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|failure| failure.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Arguments::command().debug_assert();
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use server::{Config, Server};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Runs the server: git over HTTP, pipelines, images and pages, all in one data folder.
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// At the first start it makes the user `root` and a token for it, and says in which file the token
 /// is. Everything is kept in the data folder; stop the server and copy the folder to make a backup.
 #[derive(Debug, Args)]
-pub(crate) struct ServeArguments {
+pub(crate) struct Arguments {
     /// The folder that holds everything: database, repositories, images, logs
     #[arg(
         long,
@@ -34,7 +35,7 @@ pub(crate) struct ServeArguments {
     registry: Option<String>,
 }
 
-pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let server = Server::bind(Config {
         data: arguments.data,
         listen: arguments.listen,
@@ -48,7 +49,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     tokio::spawn({
         let stop = stop.clone();
         async move {
-            super::stop_signal().await;
+            stop_signal().await;
             eprintln!("stopping: open requests get ten seconds");
             stop.cancel();
         }
@@ -71,6 +72,22 @@ fn announce(server: &Server) {
             token.display()
         );
         println!("or paste it into the page. Delete the file when you have it elsewhere.");
+    }
+}
+
+/// Returns at the first SIGINT or SIGTERM.
+async fn stop_signal() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
     }
 }
 

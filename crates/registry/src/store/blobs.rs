@@ -34,7 +34,6 @@ impl Registry {
         to: &RepositoryName,
         digest: &Digest,
     ) -> Result<bool> {
-        let _changes = self.changes();
         if self.open_blob(from, digest)?.is_none() {
             return Ok(false);
         }
@@ -44,7 +43,7 @@ impl Registry {
 
     /// Makes a stored blob visible in a repository.
     pub(super) fn link_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
-        self.write(&self.blob_link(name, digest), b"")
+        durable::touch(&self.blob_link(name, digest))
             .context(format!("link blob {digest} to {name}"))
     }
 

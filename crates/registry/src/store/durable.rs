@@ -17,6 +17,17 @@ pub(super) fn write(tmp: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     sync_dir(folder)
 }
 
+/// Makes an empty file, or leaves the one that is there.
+pub(super) fn touch(path: &Path) -> io::Result<()> {
+    let folder = parent(path)?;
+    create_dirs(folder)?;
+    fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    sync_dir(folder)
+}
+
 /// Moves a synced file to its name.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let folder = parent(to)?;

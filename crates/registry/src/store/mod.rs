@@ -40,8 +40,8 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     uploads: Uploads,
-    /// Held while manifests, tags and links are changed together, so that a manifest is never
-    /// accepted while something it refers to is being deleted.
+    /// Held while a manifest or tag is written and while anything is deleted, so that a manifest is
+    /// never accepted while something it refers to goes away. Blobs come in without it.
     changes: Mutex<()>,
 }
 

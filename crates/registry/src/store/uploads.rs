@@ -252,7 +252,6 @@ impl Upload {
     fn store(&self, digest: &Digest) -> Result<()> {
         let doing = format!("store blob {digest}");
         self.file.sync_all().context(&doing)?;
-        let _changes = self.registry.changes();
         durable::rename(&self.path(), &self.registry.blob_path(digest)).context(&doing)?;
         self.registry.link_blob(&self.name, digest)
     }

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use model::Digest;
 use tempfile::TempDir;
 
@@ -19,29 +21,31 @@ async fn nothing_is_corrupt_after_a_kill() {
     for round in 0..6 {
         let mut process = start(folder.path());
         client.address = address(&mut process);
-        let pushes = (0..40).map(|number| {
-            let content = noise(round * 100 + number, 300_000);
-            let path = format!(
-                "/v2/team/app/blobs/uploads/?digest={}",
-                Digest::of(&content)
-            );
-            client.request("POST", &path).body(content).send()
-        });
-        let all = futures_util::future::join_all(pushes);
-        let kill = async {
-            tokio::time::sleep(std::time::Duration::from_millis(10 + 25 * round)).await;
-            process.kill().unwrap();
-        };
-        tokio::join!(all, kill);
+        let mut pushes: FuturesUnordered<_> = (0..40)
+            .map(|number| {
+                let content = noise(round * 100 + number, 300_000);
+                let digest = Digest::of(&content);
+                let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
+                client.request("POST", &path).body(content).send()
+            })
+            .collect();
+        // The others are anywhere between their first byte and their last sync.
+        for _ in 0..=round * 5 {
+            let pushed = pushes.next().await.unwrap().unwrap();
+            assert_eq!(pushed.status(), 201);
+        }
+        process.kill().unwrap();
+        drop(pushes);
         process.wait().unwrap();
-        check_all(folder.path());
+        let whole = check_all(folder.path());
+        assert!(whole as u64 > round * 5, "{whole}");
     }
     let after = Server::start_in(folder.path()).await;
     after.push_image("team/app", "v1", b"layer").await;
 }
 
-/// Every blob is what its name says, and every link leads to one.
-fn check_all(folder: &Path) {
+/// Every blob is what its name says, and every link leads to one. Returns how many links there are.
+fn check_all(folder: &Path) -> usize {
     let files = |name: &str| -> Vec<_> {
         let all = fs_err::read_dir(folder.join(name)).into_iter().flatten();
         all.map(|entry| entry.unwrap().path()).collect()
@@ -54,11 +58,13 @@ fn check_all(folder: &Path) {
             assert_eq!(Digest::of(&content).hex(), name);
         }
     }
-    for link in files("repositories/team/app/_blobs") {
+    let links = files("repositories/team/app/_blobs");
+    for link in &links {
         let name = link.file_name().unwrap().to_str().unwrap();
         let blob = folder.join("blobs/sha256").join(&name[..2]).join(name);
         assert!(blob.is_file(), "{name} is linked but not there");
     }
+    links.len()
 }
 
 fn start(folder: &Path) -> Child {

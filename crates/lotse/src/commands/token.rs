@@ -1,0 +1,118 @@
+//! `lotse token`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::json;
+
+use crate::client::{AtServer, Session, Token, typed};
+use crate::output::{Cell, Failure, Screen, Table, Tone, ago};
+
+/// Tokens, with which you and your programs log in
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    place: AtServer,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a token and print it; it cannot be shown again
+    Create {
+        /// What it is for
+        name: String,
+        /// What it may do (repeatable)
+        #[arg(long = "scope", value_name = "SCOPE", default_value = "api")]
+        scopes: Vec<String>,
+        /// The last day on which it works, YYYY-MM-DD [default: it does not expire]
+        #[arg(long, value_name = "DATE")]
+        expires: Option<Date>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List your tokens, without their texts
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a token useless
+    Revoke {
+        /// Its number, as `lotse token list` shows it
+        id: i64,
+    },
+}
+
+/// Runs `lotse token …`.
+pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+    let session = arguments.place.connect(screen)?;
+    match arguments.command {
+        Command::Create {
+            name,
+            scopes,
+            expires,
+            json,
+        } => {
+            let wanted = json!({ "name": name, "scopes": scopes, "expires_at": expires });
+            create(&session, &wanted, json).await?;
+        }
+        Command::List { json } => list(&session, json).await?,
+        Command::Revoke { id } => revoke(&session, id).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Only the token goes to standard output, so that a script can take it.
+async fn create(session: &Session, wanted: &serde_json::Value, json: bool) -> Result<(), Failure> {
+    let path = ["user", "personal_access_tokens"];
+    let made = session.client.post(&path, wanted).await?;
+    if json {
+        return session.screen.json(&made);
+    }
+    let text = made["token"].as_str();
+    let text = text.ok_or_else(|| session.client.not_understood())?;
+    eprintln!("keep it well: it cannot be shown again");
+    session.screen.line(text)
+}
+
+async fn list(session: &Session, json: bool) -> Result<(), Failure> {
+    let path = ["personal_access_tokens"];
+    let tokens = session.client.list(&path, &[], usize::MAX).await?;
+    if json {
+        return session.screen.json(&tokens);
+    }
+    let now = Timestamp::now();
+    let when = |time: Option<String>| time.map_or_else(|| "never".to_owned(), |t| ago(&t, now));
+    let mut table = Table::new(["ID", "NAME", "SCOPES", "CREATED", "LAST USED", "EXPIRES"]);
+    for token in &tokens {
+        let token: Token = typed(&session.client, token)?;
+        let expires = token.expires_at.unwrap_or_else(|| "never".to_owned());
+        let tone = match token.active {
+            Some(false) => Tone::Quiet,
+            _ => Tone::Plain,
+        };
+        table.row([
+            token.id.to_string().into(),
+            Cell::new(tone, token.name),
+            token.scopes.join(",").into(),
+            when(token.created_at).into(),
+            when(token.last_used_at).into(),
+            expires.into(),
+        ]);
+    }
+    session.screen.table(&table)
+}
+
+async fn revoke(session: &Session, id: i64) -> Result<(), Failure> {
+    let text = id.to_string();
+    session
+        .client
+        .delete(&["personal_access_tokens", &text])
+        .await?;
+    session.screen.line(format!("token {id} was revoked"))
+}

@@ -1,0 +1,224 @@
+//! `lotse variable`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use model::GroupPath;
+use serde_json::{Map, Value, json};
+
+use crate::client::{Session, Variable, Where, ask_for_secret, read_input, typed};
+use crate::output::{Cell, Failure, Screen, Table, Tone};
+
+/// Variables that jobs see, of a project or of a group with all its projects
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    place: Where,
+    /// The variables of this group instead of a project's
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "GROUP",
+        conflicts_with = "project"
+    )]
+    group: Option<GroupPath>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the variables, without their values
+    List {
+        /// Print JSON, values included
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set a variable; what is not given stays as it is
+    ///
+    /// A secret does not belong on a command line, where other users of the machine can see it:
+    /// leave VALUE out to be asked for it, or pipe it in with `-`.
+    Set(Set),
+    /// Print a variable's value
+    Get {
+        /// Its name
+        key: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a variable
+    Remove {
+        /// Its name
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Set {
+    /// Its name: letters, digits and `_`
+    key: String,
+    /// Its value; may refer to others, as in `$CI_COMMIT_TAG`; `-` reads standard input
+    #[arg(allow_hyphen_values = true)]
+    value: Option<String>,
+    /// Hide the value in logs
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    masked: Option<bool>,
+    /// Only for protected branches and tags
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    protected: Option<bool>,
+    /// Leave `$` in the value alone
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    raw: Option<bool>,
+    /// The job gets the path of a file that holds the value
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    file: Option<bool>,
+    /// Only for jobs of this environment
+    #[arg(long, value_name = "ENVIRONMENT")]
+    scope: Option<String>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+}
+
+/// Whose variables.
+struct Owner {
+    kind: &'static str,
+    path: String,
+}
+
+/// Runs `lotse variable …`.
+pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+    let session = arguments.place.connect(screen)?;
+    let owner = Owner::find(&session, arguments.group)?;
+    match arguments.command {
+        Command::List { json } => list(&session, &owner, json).await?,
+        Command::Set(set) => set.run(&session, &owner).await?,
+        Command::Get { key, json } => get(&session, &owner, &key, json).await?,
+        Command::Remove { key } => remove(&session, &owner, &key).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Owner {
+    fn find(session: &Session, group: Option<GroupPath>) -> Result<Self, Failure> {
+        let (kind, path) = match group {
+            Some(group) => ("groups", group.as_str().to_owned()),
+            None => ("projects", session.project()?.as_str().to_owned()),
+        };
+        Ok(Self { kind, path })
+    }
+
+    fn all(&self) -> [&str; 3] {
+        [self.kind, &self.path, "variables"]
+    }
+
+    fn one<'a>(&'a self, key: &'a str) -> [&'a str; 4] {
+        [self.kind, &self.path, "variables", key]
+    }
+}
+
+async fn list(session: &Session, owner: &Owner, json: bool) -> Result<(), Failure> {
+    let variables = session.client.list(&owner.all(), &[], usize::MAX).await?;
+    if json {
+        return session.screen.json(&variables);
+    }
+    let mut table = Table::new(["KEY", "PROPERTIES", "ENVIRONMENT", "DESCRIPTION"]);
+    for variable in &variables {
+        let variable: Variable = typed(&session.client, variable)?;
+        table.row([
+            Cell::new(Tone::Strong, variable.key.clone()),
+            properties(&variable).into(),
+            variable.environment_scope.into(),
+            variable.description.unwrap_or_default().into(),
+        ]);
+    }
+    session.screen.table(&table)
+}
+
+fn properties(variable: &Variable) -> String {
+    let all = [
+        ("file", variable.variable_type == "file"),
+        ("masked", variable.masked),
+        ("protected", variable.protected),
+        ("raw", variable.raw),
+    ];
+    let set: Vec<_> = all
+        .iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| *name)
+        .collect();
+    set.join(",")
+}
+
+async fn get(session: &Session, owner: &Owner, key: &str, json: bool) -> Result<(), Failure> {
+    let found = session.client.get(&owner.one(key), &[]).await?;
+    if json {
+        return session.screen.json(&found);
+    }
+    let variable: Variable = typed(&session.client, &found)?;
+    let value = variable
+        .value
+        .ok_or_else(|| Failure::user(format!("the value of {key} is hidden")))?;
+    session.screen.line(value)
+}
+
+async fn remove(session: &Session, owner: &Owner, key: &str) -> Result<(), Failure> {
+    session.client.delete(&owner.one(key)).await?;
+    session
+        .screen
+        .line(format!("{key} was removed from {}", owner.path))
+}
+
+impl Set {
+    async fn run(mut self, session: &Session, owner: &Owner) -> Result<(), Failure> {
+        let value = self.find_value().await?;
+        let body = self.body(&value);
+        let verb = match session.client.put(&owner.one(&self.key), &body).await? {
+            Some(_) => "changed",
+            None => {
+                session.client.post(&owner.all(), &body).await?;
+                "set"
+            }
+        };
+        session
+            .screen
+            .line(format!("{} was {verb} for {}", self.key, owner.path))
+    }
+
+    /// A file's content is taken as it is; of a value, the newline that the shell puts after it
+    /// does not belong to it.
+    async fn find_value(&mut self) -> Result<String, Failure> {
+        let is_file = self.file == Some(true);
+        match self.value.take() {
+            Some(value) if value != "-" => Ok(value),
+            Some(_) if is_file => read_input(),
+            Some(_) => read_input().map(crate::client::without_newline),
+            None => {
+                let secret = ask_for_secret(&format!("value of {}", self.key)).await?;
+                Ok(secret.expose().to_owned())
+            }
+        }
+    }
+
+    /// Only what was given, so that the rest of an existing variable stays.
+    fn body(&self, value: &str) -> Value {
+        let kind = |file: bool| if file { "file" } else { "env_var" };
+        let given = [
+            ("masked", self.masked.map(Value::from)),
+            ("protected", self.protected.map(Value::from)),
+            ("raw", self.raw.map(Value::from)),
+            ("variable_type", self.file.map(|file| kind(file).into())),
+            ("environment_scope", self.scope.clone().map(Value::from)),
+            ("description", self.description.clone().map(Value::from)),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let mut body: Map<_, _> = given.collect();
+        body.insert("key".to_owned(), json!(self.key));
+        body.insert("value".to_owned(), json!(value));
+        Value::Object(body)
+    }
+}
