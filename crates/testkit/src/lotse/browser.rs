@@ -2,8 +2,8 @@
 
 use reqwest::{Method, RequestBuilder};
 
-use super::http::{Answer, answer};
 use super::Lotse;
+use super::http::{Answer, answer};
 
 /// A session on the pages.
 pub struct Browser<'a> {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::program::{Ran, hermetic, ran};
 use super::Lotse;
+use super::program::{Ran, hermetic, ran};
 
 /// A work tree whose remote `lotse` is a project of the server.
 pub struct Repository {
@@ -39,7 +39,10 @@ impl Lotse {
         };
         let url = format!("http://user:{token}@{}/{project}.git", self.address());
         repository.git(&["init", "-q", "-b", "main", "."]).await;
-        for (key, value) in [("user.name", "Ada L."), ("user.email", "ada@example.org")] {
+        for (key, value) in [
+            ("user.name", "Ada Lovelace"),
+            ("user.email", "ada@example.org"),
+        ] {
             repository.git(&["config", key, value]).await;
         }
         repository.git(&["remote", "add", "lotse", &url]).await;
@@ -103,7 +106,9 @@ impl Repository {
 
     /// Pushes these refs, or with these options.
     pub async fn push(&self, arguments: &[&str]) -> Pushed {
-        let ran = self.try_git(&[&["push", "lotse"], arguments].concat()).await;
+        let ran = self
+            .try_git(&[&["push", "lotse"], arguments].concat())
+            .await;
         let remote = ran.stderr.lines().filter_map(|line| {
             let line = line.strip_prefix("remote:")?;
             Some(line.strip_prefix(' ').unwrap_or(line).trim_end())

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::program::hermetic;
 use super::Lotse;
+use super::program::hermetic;
 
 const STOP_GRACE: Duration = Duration::from_secs(5);
 

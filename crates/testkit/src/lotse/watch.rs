@@ -135,12 +135,7 @@ impl Lotse {
     ///
     /// # Panics
     /// When it takes too long, or the job ends before.
-    pub async fn log_when(
-        &self,
-        project: &str,
-        job: i64,
-        test: impl Fn(&str) -> bool,
-    ) -> String {
+    pub async fn log_when(&self, project: &str, job: i64, test: impl Fn(&str) -> bool) -> String {
         let mut text = String::new();
         let wait = async {
             let mut events = self.follow_job(project, job, None).await;
