@@ -1,5 +1,7 @@
 //! From text to graph: the story of a compilation.
 
+use std::collections::btree_map::Entry;
+
 use model::Variable;
 
 use crate::assemble::assemble;
@@ -107,9 +109,9 @@ pub fn compile_with(mut input: Input, mut fetch: impl FnMut(&Location) -> Fetche
             return compiled;
         }
         for location in compiled.wanted {
-            if !input.files.contains_key(&location) {
-                let fetched = fetch(&location);
-                input.files.insert(location, fetched);
+            if let Entry::Vacant(place) = input.files.entry(location) {
+                let fetched = fetch(place.key());
+                place.insert(fetched);
             }
         }
     }

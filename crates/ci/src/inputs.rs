@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::nearest::nearest;
 use crate::report::{Problem, Report};
-use crate::schema::{SPEC, SPEC_INPUT, check_map};
+use crate::schema::{SPEC, SPEC_INPUT, What, check_map};
 use crate::scope::Scope;
 use crate::yaml::{Entry, Map, Node, Span, Value};
 
@@ -19,7 +19,7 @@ pub(crate) fn check_spec(spec: &Node, report: &mut Report) {
         report.add(Problem::error("wrong-kind", spec.span, message));
         return;
     }
-    check_map(spec, &SPEC, "`spec`", report);
+    check_map(spec, &SPEC, &What::of("`spec`"), report);
     for entry in entries(spec.get("inputs")) {
         check_input(entry, report);
     }
@@ -40,7 +40,7 @@ pub(crate) fn check_input(entry: &Entry, report: &mut Report) {
         report.add(Problem::error("wrong-kind", entry.value.span, message));
         return;
     }
-    check_map(&entry.value, &SPEC_INPUT, &what, report);
+    check_map(&entry.value, &SPEC_INPUT, &What::of(&what), report);
     let input = &entry.value;
     if let Some(default) = input.get("default") {
         fits(default, input, &what, report);
@@ -72,7 +72,8 @@ fn fits(value: &Node, input: &Node, what: &str, report: &mut Report) -> bool {
         _ => true,
     };
     if !right {
-        let message = format!("{what} is a {kind}, this is {}", value.kind());
+        let article = if kind == "array" { "an" } else { "a" };
+        let message = format!("{what} is {article} {kind}, this is {}", value.kind());
         let hint = match kind {
             "string" => "put quotes around it, or give the input another `type`",
             _ => "give a value of that type, or the input another `type`",

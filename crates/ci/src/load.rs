@@ -10,7 +10,7 @@ use crate::inputs::{Interpolation, check_spec, values};
 use crate::merge::merge_maps;
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
-use crate::schema::{GLOBAL, check};
+use crate::schema::{GLOBAL, What, check};
 use crate::scope::Scope;
 use crate::yaml::{self, Map, Node, Span, Value};
 use crate::{Fetched, Input, Location};
@@ -139,7 +139,7 @@ impl<'l> Loader<'l> {
     fn included(&mut self, include: &Node) -> Vec<Map> {
         let before = self.report.errors;
         let shape = &GLOBAL.key("include").expect("`include` is a keyword").shape;
-        check(include, shape, "`include`", self.report);
+        check(include, shape, &What::FILE.key("include"), self.report);
         if self.report.errors > before && !matches!(include.value, Value::List(_)) {
             return Vec::new();
         }

@@ -85,10 +85,6 @@ impl Report {
         u32::try_from(self.files.len() - 1).expect("there are fewer files than 2^32: it is limited")
     }
 
-    pub(crate) fn file_name(&self, file: u32) -> &str {
-        &self.files[file as usize]
-    }
-
     /// Adds a problem, unless the same was said of the same place.
     pub(crate) fn add(&mut self, problem: Problem) {
         let key = (problem.span, problem.code, problem.message.clone());

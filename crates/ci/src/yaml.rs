@@ -142,14 +142,6 @@ impl Map {
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| &*entry.key == key)
     }
-
-    /// Puts a value under its key; an older one is replaced where it stands.
-    pub(crate) fn put(&mut self, entry: Entry) {
-        match self.entries.iter_mut().find(|old| old.key == entry.key) {
-            Some(old) => *old = entry,
-            None => self.entries.push(entry),
-        }
-    }
 }
 
 /// The node as JSON, for keywords that are carried as they are written.
