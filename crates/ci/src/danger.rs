@@ -59,11 +59,10 @@ fn add_lines<'l>(node: &'l Node, all: &mut Vec<Line<'l>>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| add_lines(item, all)),
         Value::Text(text) if text.contains('\n') => {
-            // A block scalar: its text starts on the line below the `|`.
+            // The place of a block is where its first line starts.
             for (at, text) in text.lines().enumerate() {
                 let span = Span {
-                    line: node.span.line + 1 + u32::try_from(at).unwrap_or(0),
-                    column: 1,
+                    line: node.span.line + u32::try_from(at).unwrap_or(0),
                     ..node.span
                 };
                 all.push(Line { text, span });

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::inputs::{Interpolation, check_spec, values};
+use crate::inputs::{Interpolation, check_spec, protect, restore, values};
 use crate::merge::merge_maps;
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
@@ -70,7 +70,11 @@ impl<'l> Loader<'l> {
     }
 
     fn file(&mut self, file: u32, text: &str, given: &Values, at: Span) -> Option<Map> {
-        let documents = yaml::parse(file, text, self.report)?;
+        let has_blocks = text.contains("$[[");
+        let documents = match has_blocks {
+            true => yaml::parse(file, &protect(text), self.report)?,
+            false => yaml::parse(file, text, self.report)?,
+        };
         let content = self.content(file, documents, given, at)?;
         let Some(include) = content.get("include") else {
             return Some(content);
@@ -93,8 +97,9 @@ impl<'l> Loader<'l> {
         at: Span,
     ) -> Option<Map> {
         let mut documents = documents.into_iter();
-        let mut content = documents.next()?;
-        let header = content.get("spec").cloned();
+        let nothing = Node::new(Value::Null, yaml_start(file));
+        let mut content = documents.next().unwrap_or(nothing);
+        let header = content.get("spec").map(restore);
         let body = header.is_some().then(|| documents.next()).flatten();
         if let (Some(spec), Some(body)) = (&header, &body) {
             check_spec(spec, self.report);
@@ -105,7 +110,10 @@ impl<'l> Loader<'l> {
                 made: 0,
             };
             content = interpolation.node(body, self.report);
-        } else if !given.is_empty() {
+        } else {
+            content = restore(&content);
+        }
+        if body.is_none() && !given.is_empty() {
             let message = "this file takes no inputs: it has no `spec` in a header";
             self.report.add(Problem::error("input", at, message));
         }

@@ -139,7 +139,12 @@ fn show(compiled: &Compiled) -> String {
         writeln!(out, "nothing runs").unwrap();
     }
     for left in &compiled.left_out {
-        writeln!(out, "not {}: {} ({})", left.job, left.reason, left.place).unwrap();
+        let name = if left.job.is_empty() {
+            "pipeline"
+        } else {
+            &left.job
+        };
+        writeln!(out, "not {}: {} ({})", name, left.reason, left.place).unwrap();
     }
     out
 }
@@ -171,7 +176,9 @@ fn fields(job: &Job) -> String {
     for (key, value) in &mut map {
         let empty = match &*value {
             Value::Object(inner) => inner.values().all(|value| {
-                *value == Value::Null || *value == Value::from(0) || *value == Value::Array(vec![])
+                value.is_null()
+                    || value.as_i64() == Some(0)
+                    || value.as_array().is_some_and(Vec::is_empty)
             }),
             _ => false,
         };

@@ -893,7 +893,7 @@ pub(crate) static SPEC_INPUT: Map = map(
             L(&list(M(&map(
                 "a rule of an input",
                 &[
-                    key("if", EXPRESSION, "Condition on other inputs"),
+                    key("if", TEXT, "Condition on other inputs"),
                     key("options", L(&list(SCALAR)), "The values it may have then"),
                     key("default", Any, "Its value then"),
                 ],
