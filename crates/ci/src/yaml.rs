@@ -4,11 +4,13 @@
 //! Psych) sees them, `!reference` is kept. What a keyword may hold is not known here. Size, depth and
 //! what aliases expand to are bounded, so that no file can hang or fill the memory.
 
+mod emit;
 mod parse;
 mod scalar;
 
 use std::sync::Arc;
 
+pub(crate) use emit::emit;
 pub(crate) use parse::parse;
 pub(crate) use scalar::plain;
 
