@@ -13,7 +13,7 @@ use crate::rules::{Decision, Facts};
 use crate::schema::{GLOBAL, What, check};
 use crate::scope::Scope;
 use crate::yaml::{self, Map, Node, Span, Value};
-use crate::{Fetched, Input, Location};
+use crate::{Fetched, Input, Location, Purpose};
 
 /// Files of one pipeline (GitLab's default).
 const MAX_FILES: usize = 150;
@@ -302,8 +302,15 @@ impl<'l> Loader<'l> {
                 self.wanted.push(location);
                 None
             }
-            Some(Fetched::Failed(reason)) => {
+            Some(Fetched::Unavailable(reason)) if self.input.purpose == Purpose::Check => {
+                let message = format!("`{location}` was not looked at: {reason}");
+                self.report.add(Problem::warning("include", at, message));
+                self.report.incomplete = true;
+                None
+            }
+            Some(Fetched::Failed(reason) | Fetched::Unavailable(reason)) => {
                 let message = format!("`{location}` cannot be included: {reason}");
+                self.report.incomplete = true;
                 self.report.add(Problem::error("include", at, message));
                 None
             }

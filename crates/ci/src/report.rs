@@ -69,7 +69,21 @@ pub(crate) struct Report {
     /// How each file came to be included: the number of the includer's file, and the place there.
     includers: Vec<Option<Span>>,
     pub(crate) errors: usize,
+    /// A file is absent: what seems to be missing may be in it.
+    pub(crate) incomplete: bool,
 }
+
+/// Errors about things that an absent file may have.
+const OF_ABSENCE: [&str; 8] = [
+    "extends",
+    "reference",
+    "unknown-stage",
+    "needs",
+    "dependencies",
+    "environment",
+    "purpose",
+    "no-jobs",
+];
 
 impl Report {
     /// One that only counts errors.
@@ -86,7 +100,10 @@ impl Report {
     }
 
     /// Adds a problem, unless the same was said of the same place.
-    pub(crate) fn add(&mut self, problem: Problem) {
+    pub(crate) fn add(&mut self, mut problem: Problem) {
+        if self.incomplete && problem.level == Level::Error && OF_ABSENCE.contains(&problem.code) {
+            problem.level = Level::Warning;
+        }
         let key = (problem.span, problem.code, problem.message.clone());
         if !self.seen.insert(key) {
             return;
