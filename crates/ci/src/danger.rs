@@ -16,6 +16,7 @@ use crate::yaml::{Node, Span, Value};
 /// Looks at all jobs.
 pub(crate) fn look(drafts: &[Draft], context: &Context<'_>, report: &mut Report) {
     let dotenv = drafts.iter().any(hands_variables_on);
+    let mut reach = reach::Reach::default();
     for draft in drafts {
         let lines = lines(draft);
         prune(&lines, report);
@@ -27,7 +28,7 @@ pub(crate) fn look(drafts: &[Draft], context: &Context<'_>, report: &mut Report)
         if !dotenv {
             undefined::look(draft, &lines, context, report);
         }
-        reach::look(draft, report);
+        reach.look(draft, report);
     }
     deploy::look(drafts, report);
 }

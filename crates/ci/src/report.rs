@@ -69,6 +69,8 @@ pub(crate) struct Report {
     /// How each file came to be included: the number of the includer's file, and the place there.
     includers: Vec<Option<Span>>,
     pub(crate) errors: usize,
+    /// Conditions that were checked: many jobs share them, and regular expressions are costly.
+    conditions: HashSet<Span>,
     /// A file is absent: what seems to be missing may be in it.
     pub(crate) incomplete: bool,
 }
@@ -114,6 +116,11 @@ impl Report {
         if self.problems.len() < MAX_PROBLEMS || problem.level == Level::Error && self.errors == 1 {
             self.problems.push(problem);
         }
+    }
+
+    /// Whether the condition at this place is looked at for the first time.
+    pub(crate) fn is_new_condition(&mut self, span: Span) -> bool {
+        self.conditions.insert(span)
     }
 
     /// All diagnostics, by file and place.

@@ -3,11 +3,13 @@
 //! The rules are held against the kinds of pipeline that there are, with what is unknown left open:
 //! only what is surely false everywhere is said.
 
+use std::collections::HashMap;
+
 use crate::draft::Draft;
 use crate::expression::{self, Expression, Operator};
 use crate::read;
 use crate::report::{Problem, Report};
-use crate::yaml::{Node, Value};
+use crate::yaml::{Node, Span, Value};
 
 /// What is known of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,33 +37,66 @@ const WORLDS: [(bool, &str); 9] = [
     (false, "any other"),
 ];
 
-pub(crate) fn look(draft: &Draft, report: &mut Report) {
-    let given = |name| draft.get(name).filter(|node| !node.is_null());
-    if let Some(rules) = given("rules") {
-        let mut flat = Vec::new();
-        flatten(rules, &mut flat);
-        if !WORLDS.iter().any(|world| reached(&flat, *world)) {
-            let message = format!("no branch and no tag can reach job `{}`", draft.name);
-            let problem = Problem::danger("unreachable", draft.span, message);
-            report.add(
-                problem
-                    .note(rules.span, "none of these rules can ever let it run")
-                    .hint("change the conditions, or remove the job"),
-            );
+/// What was found out already: many jobs share their rules.
+#[derive(Default)]
+pub(crate) struct Reach {
+    rules: HashMap<Span, bool>,
+}
+
+impl Reach {
+    pub(crate) fn look(&mut self, draft: &Draft, report: &mut Report) {
+        let given = |name| draft.get(name).filter(|node| !node.is_null());
+        if let Some(rules) = given("rules") {
+            let reached = *self
+                .rules
+                .entry(rules.span)
+                .or_insert_with(|| may_hold(rules));
+            if !reached {
+                let note = "none of these rules can ever let it run";
+                let problem = unreachable(draft).note(rules.span, note);
+                report.add(problem.hint("change the conditions, or remove the job"));
+            }
+        } else if let (Some(only), Some(except)) = (given("only"), given("except")) {
+            let (only, except) = (refs(only), refs(except));
+            if !only.is_empty() && only.iter().all(|pattern| excluded(pattern, &except)) {
+                let hint = "`except` takes away all that `only` allows: remove one of them";
+                report.add(unreachable(draft).hint(hint));
+            }
         }
-        return;
     }
-    let (Some(only), Some(except)) = (given("only"), given("except")) else {
-        return;
-    };
-    let only = refs(only);
-    let except = refs(except);
-    if !only.is_empty() && only.iter().all(|pattern| excluded(pattern, &except)) {
-        let message = format!("no branch and no tag can reach job `{}`", draft.name);
-        report.add(
-            Problem::danger("unreachable", draft.span, message)
-                .hint("`except` takes away all that `only` allows: remove one of them"),
-        );
+}
+
+fn unreachable(draft: &Draft) -> Problem {
+    let message = format!("no branch and no tag can reach job `{}`", draft.name);
+    Problem::danger("unreachable", draft.span, message)
+}
+
+/// Whether some pipeline may come to a rule that lets the job run.
+fn may_hold(rules: &Node) -> bool {
+    let mut flat = Vec::new();
+    flatten(rules, &mut flat);
+    let rules: Vec<_> = flat.into_iter().map(Rule::new).collect();
+    WORLDS.iter().any(|world| reached(&rules, *world))
+}
+
+/// A rule, as far as it matters here.
+struct Rule {
+    condition: Option<Expression>,
+    /// It may hold or not, whatever its condition says.
+    open: bool,
+    never: bool,
+}
+
+impl Rule {
+    fn new(node: &Node) -> Self {
+        let text = node.get("if").and_then(Node::as_str);
+        let condition = text.and_then(|text| expression::parse(text).ok());
+        let more = node.get("changes").is_some() || node.get("exists").is_some();
+        Self {
+            open: more || text.is_some() && condition.is_none(),
+            never: node.get("when").and_then(Node::as_str) == Some("never"),
+            condition,
+        }
     }
 }
 
@@ -86,19 +121,14 @@ fn flatten<'n>(rules: &'n Node, flat: &mut Vec<&'n Node>) {
 }
 
 /// Whether some rule may let the job run in this world.
-fn reached(rules: &[&Node], world: (bool, &str)) -> bool {
+fn reached(rules: &[Rule], world: (bool, &str)) -> bool {
     for rule in rules {
-        let condition = rule.get("if").and_then(Node::as_str);
-        let held = condition.map_or(Some(true), |text| match expression::parse(text) {
-            Ok(expression) => truth(&expression, world),
-            Err(_) => None,
-        });
-        let open = rule.get("changes").is_some() || rule.get("exists").is_some();
-        let never = rule.get("when").and_then(Node::as_str) == Some("never");
+        let condition = rule.condition.as_ref();
+        let held = condition.map_or(Some(true), |condition| truth(condition, world));
         match held {
             Some(false) => {}
-            Some(true) if never && !open => return false,
-            _ if never => {}
+            Some(true) if rule.never && !rule.open => return false,
+            _ if rule.never => {}
             _ => return true,
         }
     }

@@ -203,6 +203,9 @@ fn check_integer(node: &Node, min: i64, max: i64, what: &What<'_>, report: &mut 
 }
 
 fn check_text(node: &Node, rule: Text, what: &What<'_>, report: &mut Report) {
+    if rule == Text::Expression && !report.is_new_condition(node.span) {
+        return;
+    }
     let text = node.scalar_text().unwrap_or_default();
     if let Err((message, hint)) = text::fits(&text, rule) {
         report.add(

@@ -11,7 +11,7 @@ pub(crate) fn emit(map: &Map) -> String {
         if at > 0 && entry.value.as_map().is_some() {
             out.push('\n');
         }
-        pair(&entry.key, &entry.value, 0, &mut out);
+        pair(&entry.key, &entry.value, 0, 0, &mut out);
     }
     if out.is_empty() {
         out.push_str("{}\n");
@@ -19,8 +19,9 @@ pub(crate) fn emit(map: &Map) -> String {
     out
 }
 
-fn pair(key: &str, value: &Node, indent: usize, out: &mut String) {
-    out.push_str(&" ".repeat(indent));
+/// A key with its value, which belongs to a mapping at `indent`; `lead` of it is still to be written.
+fn pair(key: &str, value: &Node, lead: usize, indent: usize, out: &mut String) {
+    out.push_str(&" ".repeat(lead));
     out.push_str(&key_text(key));
     out.push(':');
     after(value, indent, out);
@@ -32,7 +33,7 @@ fn after(node: &Node, indent: usize, out: &mut String) {
         Value::Map(map) if !map.entries.is_empty() => {
             out.push('\n');
             for entry in &map.entries {
-                pair(&entry.key, &entry.value, indent + 2, out);
+                pair(&entry.key, &entry.value, indent + 2, indent + 2, out);
             }
         }
         Value::List(items) if !items.is_empty() => {
@@ -40,7 +41,7 @@ fn after(node: &Node, indent: usize, out: &mut String) {
             for item in items.iter() {
                 out.push_str(&" ".repeat(indent + 2));
                 out.push('-');
-                after(item, indent + 2, out);
+                item_after(item, indent + 2, out);
             }
         }
         Value::Text(text) if is_block(text) => block(text, indent + 2, out),
@@ -49,6 +50,18 @@ fn after(node: &Node, indent: usize, out: &mut String) {
             out.push_str(&scalar(node));
             out.push('\n');
         }
+    }
+}
+
+/// What follows a `-`: a mapping starts on the same line.
+fn item_after(node: &Node, indent: usize, out: &mut String) {
+    let Some((first, rest)) = node.as_map().and_then(|map| map.entries.split_first()) else {
+        return after(node, indent, out);
+    };
+    out.push(' ');
+    pair(&first.key, &first.value, 0, indent + 2, out);
+    for entry in rest {
+        pair(&entry.key, &entry.value, indent + 2, indent + 2, out);
     }
 }
 
