@@ -29,9 +29,16 @@ fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
     assert!(text.contains("git push lotse v1.0.1"), "{text}");
 
     let down = demo.run("demo-down");
-    assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
+    assert!(
+        down.status.success(),
+        "{}",
+        String::from_utf8_lossy(&down.stderr)
+    );
     assert!(!demo.folder.exists(), "the demo's folder is gone");
-    assert!(Lab::open(&demo.lab, &Folder::usual(&demo.lab)).is_err(), "the lab is gone");
+    assert!(
+        Lab::open(&demo.lab, &Folder::usual(&demo.lab)).is_err(),
+        "the lab is gone"
+    );
 }
 
 /// A demo of its own, beside one that somebody may be looking at.

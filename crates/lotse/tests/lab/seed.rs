@@ -12,7 +12,8 @@ use crate::site::{REGISTRY, Stage};
 const PROJECT: &str = "invenio/repository";
 
 /// Of the application only this is ours: an image that is built without anything from outside.
-const DOCKERFILE: &str = "FROM scratch\nARG ENVIRONMENT\nCOPY site VERSION /\nENTRYPOINT [\"/site\"]\n";
+const DOCKERFILE: &str =
+    "FROM scratch\nARG ENVIRONMENT\nCOPY site VERSION /\nENTRYPOINT [\"/site\"]\n";
 const FRONTEND: &str = "FROM scratch\nCOPY site /\nENTRYPOINT [\"/site\", \"frontend\"]\n";
 
 #[tokio::test]
@@ -60,7 +61,9 @@ async fn push_tag(repository: &Repository, tag: &str) -> i64 {
     repository.git(&["tag", tag]).await;
     let pushed = repository.push(&[tag]).await;
     assert!(pushed.ok, "{}", pushed.text);
-    pushed.pipeline().unwrap_or_else(|| panic!("{}", pushed.text))
+    pushed
+        .pipeline()
+        .unwrap_or_else(|| panic!("{}", pushed.text))
 }
 
 impl Stage {
@@ -94,7 +97,14 @@ impl Stage {
         fs_err::write(folder.path().join("Dockerfile"), FRONTEND).unwrap();
         let image = format!("{REGISTRY}/invenio/nginx:prod");
         let context = folder.path().to_str().unwrap();
-        self.docker(&["login", "--username", "root", "--password", self.lotse.token(), REGISTRY]);
+        self.docker(&[
+            "login",
+            "--username",
+            "root",
+            "--password",
+            self.lotse.token(),
+            REGISTRY,
+        ]);
         self.docker(&["build", "--tag", &image, context]);
         self.docker(&["push", &image]);
     }
@@ -102,7 +112,10 @@ impl Stage {
     fn docker(&self, arguments: &[&str]) {
         let output = Command::new("/usr/bin/docker")
             .args(arguments)
-            .env("DOCKER_HOST", format!("unix://{}", self.host("build").docker_socket().display()))
+            .env(
+                "DOCKER_HOST",
+                format!("unix://{}", self.host("build").docker_socket().display()),
+            )
             .env("DOCKER_CONFIG", self.lotse.data().join("docker"))
             .env("DOCKER_BUILDKIT", "0")
             .output()
@@ -115,7 +128,11 @@ impl Stage {
         for host in ["prod01", "prod02"] {
             for (path, role) in [("/ping", "ui"), ("/api/ping", "api")] {
                 let answer = self.ask(host, path).await;
-                assert_eq!(answer, format!("{role} {version} from-the-file {path}"), "{host}");
+                assert_eq!(
+                    answer,
+                    format!("{role} {version} from-the-file {path}"),
+                    "{host}"
+                );
             }
         }
     }
@@ -128,7 +145,11 @@ impl Stage {
             ("build_prod", "prod_one-deploy"),
             ("prod_one-deploy", "prod_two-deploy"),
         ] {
-            assert!(time(before, "finished_at") <= time(after, "started_at"), "{}", snapshot.summary());
+            assert!(
+                time(before, "finished_at") <= time(after, "started_at"),
+                "{}",
+                snapshot.summary()
+            );
         }
     }
 }
@@ -138,11 +159,22 @@ fn compile_stand_in(folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/stand_in.rs");
     let program = folder.join("stand-in");
     let output = Command::new("rustc")
-        .args(["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "opt-level=1"])
+        .args([
+            "--edition",
+            "2024",
+            "-C",
+            "target-feature=+crt-static",
+            "-C",
+            "opt-level=1",
+        ])
         .args(["-C", "strip=symbols", "-o"])
         .args([&program, &source])
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     program
 }

@@ -32,12 +32,22 @@ impl Stage {
         for host in ["build", "prod01", "prod02"] {
             spec = spec.host(host.parse().unwrap());
         }
-        let lab = tokio::task::spawn_blocking(move || Lab::up(&spec)).await.unwrap().unwrap();
+        let lab = tokio::task::spawn_blocking(move || Lab::up(&spec))
+            .await
+            .unwrap()
+            .unwrap();
         let lab = lab.throwaway();
         let binary = env!("CARGO_BIN_EXE_lotse");
         lab.share_executable(Path::new(binary), "lotse").unwrap();
         let gateway = lab.gateway();
-        let arguments = ["--listen", &format!("{gateway}:80"), "--url", &format!("http://{gateway}"), "--registry", REGISTRY];
+        let arguments = [
+            "--listen",
+            &format!("{gateway}:80"),
+            "--url",
+            &format!("http://{gateway}"),
+            "--registry",
+            REGISTRY,
+        ];
         let lotse = Lotse::start_with(
             binary,
             Setup {
@@ -51,7 +61,11 @@ impl Stage {
             lotse,
             _folder: folder,
         };
-        for (host, tag) in [("build", "shell"), ("prod01", "prod01"), ("prod02", "prod02")] {
+        for (host, tag) in [
+            ("build", "shell"),
+            ("prod01", "prod01"),
+            ("prod02", "prod02"),
+        ] {
             stage.start_runner(host, tag).await;
         }
         stage
@@ -60,10 +74,23 @@ impl Stage {
     async fn start_runner(&self, host: &str, tag: &str) {
         let made = self
             .lotse
-            .post("/user/runners", &json!({ "description": host, "tag_list": [tag] }))
+            .post(
+                "/user/runners",
+                &json!({ "description": host, "tag_list": [tag] }),
+            )
             .await;
         let url = format!("http://{}", self.lab.gateway());
-        let words = ["lotse", "runner", "run", "--url", &url, "--name", host, "--concurrent", "1"];
+        let words = [
+            "lotse",
+            "runner",
+            "run",
+            "--url",
+            &url,
+            "--name",
+            host,
+            "--concurrent",
+            "1",
+        ];
         let token = made["token"].as_str().unwrap().to_owned();
         self.host(host)
             .start(&Detached {
