@@ -29,7 +29,7 @@ pub(crate) fn assemble(
     mut graph: Graph,
     report: &mut Report,
 ) -> Graph {
-    let copies = copies(drafts, context, report);
+    let copies = copies(drafts, report);
     let mut stages: Vec<_> = copies.iter().map(|copy| drafts[copy.draft].stage).collect();
     stages.dedup();
     graph.stages = stages
@@ -66,7 +66,7 @@ struct Copy {
 }
 
 /// In the order of the stages.
-fn copies(drafts: &[Draft], context: &Context<'_>, report: &mut Report) -> Vec<Copy> {
+fn copies(drafts: &[Draft], report: &mut Report) -> Vec<Copy> {
     let mut all = Vec::new();
     for (index, draft) in drafts.iter().enumerate() {
         if matches!(draft.fate, Fate::Runs(_)) {
@@ -85,7 +85,6 @@ fn copies(drafts: &[Draft], context: &Context<'_>, report: &mut Report) -> Vec<C
             ));
         }
     }
-    let _ = context;
     all
 }
 
@@ -591,10 +590,10 @@ impl<'l> Linker<'l> {
         let needs = |job: usize| graph.jobs[job].needs.iter().flatten().map(|need| need.job);
         let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); graph.jobs.len()];
         let mut open: Vec<usize> = vec![0; graph.jobs.len()];
-        for job in 0..graph.jobs.len() {
+        for (job, open) in open.iter_mut().enumerate() {
             for other in needs(job) {
                 needed_by[other].push(job);
-                open[job] += 1;
+                *open += 1;
             }
         }
         let mut ready: Vec<_> = (0..open.len()).filter(|&job| open[job] == 0).collect();

@@ -1,5 +1,8 @@
 //! From text to graph: the story of a compilation.
 
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
 use model::Variable;
 
 use crate::assemble::assemble;
@@ -10,7 +13,7 @@ use crate::load::Loader;
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::scope::{Outside, Scope};
-use crate::yaml::{Map, Node};
+use crate::yaml::{Map, Node, Span, Value};
 use crate::{
     AutoCancel, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose, Sources, danger, read,
     reference,
@@ -29,9 +32,7 @@ pub struct Compiled {
     /// Files that are included and were not among [`Input::files`]. While there are any, `graph`
     /// is `None`: add them and compile again, or use [`compile_with`].
     pub wanted: Vec<Location>,
-    /// The file with all that it includes, merged, with `extends` and references carried out: the
-    /// configuration that the jobs were read from.
-    pub merged: serde_json::Value,
+    merged: Option<Map>,
     /// The texts the diagnostics speak of, to render them with.
     pub sources: Sources,
 }
@@ -53,6 +54,22 @@ impl Compiled {
     /// Whether an error forbids a pipeline.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// The file with all that it includes, merged, with `extends` and references carried out, as
+    /// YAML: compiled again it gives the same graph. Empty when the file could not be read.
+    pub fn merged_yaml(&self) -> String {
+        self.merged
+            .as_ref()
+            .map(crate::yaml::emit)
+            .unwrap_or_default()
+    }
+
+    /// The same as JSON, with the keys in alphabetical order.
+    pub fn merged_json(&self) -> serde_json::Value {
+        let tree = self.merged.clone().unwrap_or_default();
+        let value = Value::Map(Arc::new(tree));
+        crate::yaml::to_json(&Node::new(value, Span::default()))
     }
 
     /// All diagnostics as plain text.
@@ -107,9 +124,9 @@ pub fn compile_with(mut input: Input, mut fetch: impl FnMut(&Location) -> Fetche
             return compiled;
         }
         for location in compiled.wanted {
-            if !input.files.contains_key(&location) {
-                let fetched = fetch(&location);
-                input.files.insert(location, fetched);
+            if let Entry::Vacant(place) = input.files.entry(location) {
+                let fetched = fetch(place.key());
+                place.insert(fetched);
             }
         }
     }
@@ -118,8 +135,8 @@ pub fn compile_with(mut input: Input, mut fetch: impl FnMut(&Location) -> Fetche
 #[derive(Default)]
 struct Done {
     graph: Option<Graph>,
-    left_out: Vec<(String, String, String, crate::yaml::Span)>,
-    merged: serde_json::Value,
+    left_out: Vec<(String, String, String, Span)>,
+    merged: Option<Map>,
 }
 
 fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report) -> Done {
@@ -163,10 +180,7 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     }
     let graph = assemble(&drafts, &context, graph, report);
     done.graph = Some(if runs { graph } else { Graph::default() });
-    done.merged = crate::yaml::to_json(&Node::new(
-        crate::yaml::Value::Map(std::sync::Arc::new(tree)),
-        crate::yaml::Span::default(),
-    ));
+    done.merged = Some(tree);
     done
 }
 
@@ -223,14 +237,14 @@ fn workflow(
     true
 }
 
-fn first_span(tree: &Map) -> crate::yaml::Span {
+fn first_span(tree: &Map) -> Span {
     match tree.entries.first() {
         Some(entry) => entry.span,
-        None => crate::yaml::Span {
+        None => Span {
             line: 1,
             column: 1,
             length: 1,
-            ..crate::yaml::Span::default()
+            ..Span::default()
         },
     }
 }

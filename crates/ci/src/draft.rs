@@ -12,7 +12,7 @@ use crate::policy;
 use crate::read::{self, Name};
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts, describe};
-use crate::schema::{GLOBAL, JOB, check, check_map};
+use crate::schema::{GLOBAL, JOB, What, check, check_map};
 use crate::scope::{Outside, Scope};
 use crate::yaml::{Entry, Map, Node, Span, Value};
 
@@ -233,8 +233,7 @@ fn stage(own: &Map, globals: &Globals, report: &mut Report) -> Option<usize> {
 }
 
 fn check_job(entry: &Entry, own: &Map, context: &Context<'_>, report: &mut Report) {
-    let what = format!("job `{}`", entry.key);
-    check_map(&entry.value, &JOB, &what, report);
+    check_map(&entry.value, &JOB, &What::job(&entry.key), report);
     for inner in &own.entries {
         check_misplaced(inner, report);
     }
@@ -252,7 +251,7 @@ fn check_misplaced(inner: &Entry, report: &mut Report) {
         check(
             &inner.value,
             &key.shape,
-            &format!("`{}`", inner.key),
+            &What::FILE.key(&inner.key),
             report,
         );
         match &*inner.key {
@@ -271,7 +270,7 @@ fn check_misplaced(inner: &Entry, report: &mut Report) {
             Problem::error("nested-job", inner.span, message)
                 .hint("move it to the left: jobs stand at the top of the file"),
         );
-        check_map(&inner.value, &JOB, &format!("job `{}`", inner.key), report);
+        check_map(&inner.value, &JOB, &What::job(&inner.key), report);
         check_inputs(map, report);
     }
 }

@@ -8,8 +8,10 @@ use crate::nearest::nearest;
 use crate::report::{Problem, Report};
 use crate::yaml::{Entry, Map, Node, Span, Value};
 
-/// Steps from a job to the last that it extends (GitLab: 11 levels of jobs).
-const MAX_STEPS: usize = 10;
+/// Levels of jobs, from a job to the last that it extends.
+const MAX_LEVELS: usize = 11;
+/// Jobs that are looked at inside each other, before the levels are counted.
+const MAX_CHAIN: usize = 100;
 /// Entries that all merging together may copy.
 const MAX_COPIED: usize = 20_000_000;
 
@@ -26,7 +28,7 @@ pub(crate) fn extend(tree: &Map, report: &mut Report) -> Map {
     };
     let entries = (0..tree.entries.len())
         .map(|at| Entry {
-            value: extender.resolved(at),
+            value: extender.resolved(at).0,
             ..tree.entries[at].clone()
         })
         .collect();
@@ -36,7 +38,8 @@ pub(crate) fn extend(tree: &Map, report: &mut Report) -> Map {
 struct Extender<'t> {
     tree: &'t Map,
     places: HashMap<Arc<str>, usize>,
-    done: Vec<Option<Node>>,
+    /// Each with the levels of jobs that it is made of.
+    done: Vec<Option<(Node, usize)>>,
     /// Jobs that are being resolved, and where each extends the next.
     chain: Vec<(usize, Span)>,
     copied: usize,
@@ -44,39 +47,48 @@ struct Extender<'t> {
 }
 
 impl Extender<'_> {
-    fn resolved(&mut self, at: usize) -> Node {
-        if let Some(node) = &self.done[at] {
-            return node.clone();
+    fn resolved(&mut self, at: usize) -> (Node, usize) {
+        if let Some(done) = &self.done[at] {
+            return done.clone();
         }
-        let node = self.resolve(at);
-        self.done[at] = Some(node.clone());
-        node
+        let done = self.resolve(at);
+        self.done[at] = Some(done.clone());
+        done
     }
 
-    fn resolve(&mut self, at: usize) -> Node {
+    fn resolve(&mut self, at: usize) -> (Node, usize) {
         let node = &self.tree.entries[at].value;
         let Some(own) = node.as_map() else {
-            return node.clone();
+            return (node.clone(), 1);
         };
         let Some(extends) = own.get("extends") else {
-            return node.clone();
+            return (node.clone(), 1);
         };
         let mut merged = Map::default();
+        let mut levels = 1;
         for parent in self.parents(extends) {
-            if let Some(inherited) = self.parent(at, &parent) {
+            if let Some((inherited, below)) = self.parent(at, &parent) {
                 merged = merge_maps(&merged, &inherited);
                 self.copied += merged.entries.len();
+                levels = levels.max(below + 1);
             }
+        }
+        if levels > MAX_LEVELS {
+            let message = format!("more than {MAX_LEVELS} levels of `extends`");
+            self.report.add(
+                Problem::error("extends", extends.span, message)
+                    .hint("let the jobs extend one hidden job directly"),
+            );
         }
         if self.copied > MAX_COPIED {
             let message = "all `extends` together make too many keywords";
             self.report
                 .add(Problem::error("too-large", extends.span, message));
-            return node.clone();
+            return (node.clone(), levels);
         }
         let mut merged = merge_maps(&merged, own);
         merged.entries.retain(|entry| &*entry.key != "extends");
-        Node::new(Value::Map(Arc::new(merged)), node.span)
+        (Node::new(Value::Map(Arc::new(merged)), node.span), levels)
     }
 
     fn parents(&mut self, extends: &Node) -> Vec<Node> {
@@ -97,7 +109,7 @@ impl Extender<'_> {
         }
     }
 
-    fn parent(&mut self, at: usize, parent: &Node) -> Option<Arc<Map>> {
+    fn parent(&mut self, at: usize, parent: &Node) -> Option<(Arc<Map>, usize)> {
         let name = parent.as_str()?;
         let Some(&place) = self.places.get(name) else {
             self.report.add(self.unknown(name, parent.span));
@@ -107,8 +119,9 @@ impl Extender<'_> {
         let usable = self.may_follow(place, parent.span);
         let found = usable.then(|| self.resolved(place));
         self.chain.pop();
-        match found?.value {
-            Value::Map(map) => Some(map),
+        let (node, levels) = found?;
+        match node.value {
+            Value::Map(map) => Some((map, levels)),
             _ => {
                 let message = format!("`{name}` is no job: it cannot be extended");
                 self.report
@@ -121,8 +134,8 @@ impl Extender<'_> {
     fn may_follow(&mut self, place: usize, span: Span) -> bool {
         let problem = if self.chain.iter().any(|(at, _)| *at == place) {
             Problem::error("extends", span, "these jobs extend each other in a circle")
-        } else if self.chain.len() > MAX_STEPS {
-            let message = format!("more than {MAX_STEPS} steps of `extends`");
+        } else if self.chain.len() > MAX_CHAIN {
+            let message = format!("more than {MAX_LEVELS} levels of `extends`");
             Problem::error("extends", span, message)
         } else {
             return true;

@@ -8,7 +8,7 @@ use model::Variable;
 use crate::nearest::nearest;
 use crate::read::{self, Name};
 use crate::report::{Problem, Report};
-use crate::schema::{DEFAULT, GLOBAL, check};
+use crate::schema::{DEFAULT, GLOBAL, What, check};
 use crate::yaml::{Entry, Map, Node, Value};
 
 /// Keywords that may also stand at the top of the file in place of in `default`.
@@ -71,7 +71,7 @@ fn check_entry(entry: &Entry, report: &mut Report) {
             true => Node::new(Value::Null, entry.span),
             false => entry.value.clone(),
         };
-        check(&value, &key.shape, &format!("`{}`", entry.key), report);
+        check(&value, &key.shape, &What::FILE.key(&entry.key), report);
         if &*entry.key == "spec" {
             crate::inputs::check_spec(&entry.value, report);
         }

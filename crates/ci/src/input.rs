@@ -267,4 +267,6 @@ pub enum Fetched {
     Text(String),
     /// It cannot be had; the reason ends in the diagnostic.
     Failed(String),
+    /// Whoever compiles cannot look there: an error, but only a warning for [`Purpose::Check`].
+    Unavailable(String),
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::nearest::nearest;
 use crate::report::{Problem, Report};
-use crate::schema::{SPEC, SPEC_INPUT, check_map};
+use crate::schema::{SPEC, SPEC_INPUT, What, check_map};
 use crate::scope::Scope;
 use crate::yaml::{Entry, Map, Node, Span, Value};
 
@@ -19,7 +19,7 @@ pub(crate) fn check_spec(spec: &Node, report: &mut Report) {
         report.add(Problem::error("wrong-kind", spec.span, message));
         return;
     }
-    check_map(spec, &SPEC, "`spec`", report);
+    check_map(spec, &SPEC, &What::of("`spec`"), report);
     for entry in entries(spec.get("inputs")) {
         check_input(entry, report);
     }
@@ -40,7 +40,7 @@ pub(crate) fn check_input(entry: &Entry, report: &mut Report) {
         report.add(Problem::error("wrong-kind", entry.value.span, message));
         return;
     }
-    check_map(&entry.value, &SPEC_INPUT, &what, report);
+    check_map(&entry.value, &SPEC_INPUT, &What::of(&what), report);
     let input = &entry.value;
     if let Some(default) = input.get("default") {
         fits(default, input, &what, report);
@@ -52,12 +52,40 @@ pub(crate) fn check_input(entry: &Entry, report: &mut Report) {
             );
         }
     }
+    for rule in input
+        .get("rules")
+        .and_then(Node::as_list)
+        .unwrap_or_default()
+    {
+        if let Some(node) = rule.get("if")
+            && let Some(text) = node.as_str()
+            && let Err(error) = crate::expression::parse(&input_condition(text))
+        {
+            let message = format!("the condition of {what} is none: {}", error.message);
+            let problem = Problem::error("input", node.span, message);
+            report.add(problem.maybe_hint(error.hint));
+        }
+    }
     if let Some(pattern) = input.get("regex").and_then(Node::as_str)
         && let Err(message) = crate::expression::regex(pattern, "")
     {
         let span = input.get("regex").map_or(input.span, |node| node.span);
         report.add(Problem::error("input", span, message));
     }
+}
+
+/// The condition of an input's rule with `$[[ inputs.NAME ]]` as `$NAME`.
+fn input_condition(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, block)) = rest.split_once("$[[") {
+        let (name, after) = block.split_once("]]").unwrap_or((block, ""));
+        out.push_str(before);
+        out.push('$');
+        out.push_str(&name.trim().trim_start_matches("inputs.").replace('-', "_"));
+        rest = after;
+    }
+    out + rest
 }
 
 /// Whether a value is of the input's type, among its options and of its form.
@@ -72,7 +100,8 @@ fn fits(value: &Node, input: &Node, what: &str, report: &mut Report) -> bool {
         _ => true,
     };
     if !right {
-        let message = format!("{what} is a {kind}, this is {}", value.kind());
+        let article = if kind == "array" { "an" } else { "a" };
+        let message = format!("{what} is {article} {kind}, this is {}", value.kind());
         let hint = match kind {
             "string" => "put quotes around it, or give the input another `type`",
             _ => "give a value of that type, or the input another `type`",
@@ -157,15 +186,90 @@ fn default(input: &Node, values: &BTreeMap<Arc<str>, Node>) -> Option<Node> {
     let fitting = rules.iter().find(|rule| {
         let condition = rule.get("if").and_then(Node::as_str);
         condition.is_none_or(|text| {
-            let text = text.replace("$[[ inputs.", "$").replace(" ]]", "");
+            let text = input_condition(text);
             let lookup = |name: &str| {
-                let value = values.get(name)?.scalar_text()?;
+                let named = |(key, _): &(&Arc<str>, &Node)| key.replace('-', "_") == name;
+                let value = values.iter().find(named)?.1.scalar_text()?;
                 Some(std::borrow::Cow::Owned(value.to_string()))
             };
             crate::expression::parse(&text).is_ok_and(|expression| expression.holds(&lookup))
         })
     })?;
     fitting.get("default").cloned()
+}
+
+/// Characters that would end a text in YAML, and what stands for them inside of blocks while the
+/// file is parsed: a block may stand anywhere, and keeps its length.
+const PROTECTED: [(char, char); 12] = [
+    (' ', '\u{e000}'),
+    ('[', '\u{e001}'),
+    (']', '\u{e002}'),
+    ('{', '\u{e003}'),
+    ('}', '\u{e004}'),
+    (',', '\u{e005}'),
+    (':', '\u{e006}'),
+    ('#', '\u{e007}'),
+    ('"', '\u{e008}'),
+    ('\'', '\u{e009}'),
+    ('|', '\u{e00a}'),
+    ('&', '\u{e00b}'),
+];
+
+/// The text with its blocks made safe for YAML.
+pub(crate) fn protect(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("$[[") {
+        let end = rest[start..].find("]]").map(|end| start + end + 2);
+        let Some(end) = end.filter(|end| !rest[start..*end].contains('\n')) else {
+            out.push_str(&rest[..start + 3]);
+            rest = &rest[start + 3..];
+            continue;
+        };
+        out.push_str(&rest[..start]);
+        out.extend(rest[start..end].chars().map(|c| {
+            let safe = PROTECTED.iter().find(|(plain, _)| *plain == c);
+            safe.map_or(c, |(_, safe)| *safe)
+        }));
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The blocks of a text as they were written.
+fn restore_text(text: &str) -> Option<String> {
+    let is_safe = |c: char| ('\u{e000}'..='\u{e00b}').contains(&c);
+    text.contains(is_safe).then(|| {
+        let plain = |c: char| {
+            let found = PROTECTED.iter().find(|(_, safe)| *safe == c);
+            found.map_or(c, |(plain, _)| *plain)
+        };
+        text.chars().map(plain).collect()
+    })
+}
+
+/// The tree with its blocks as they were written.
+pub(crate) fn restore(node: &Node) -> Node {
+    let value = match &node.value {
+        Value::Text(text) => match restore_text(text) {
+            Some(text) => Value::Text(text.into()),
+            None => return node.clone(),
+        },
+        Value::List(items) => Value::List(Arc::new(items.iter().map(restore).collect())),
+        Value::Reference(items) => Value::Reference(Arc::new(items.iter().map(restore).collect())),
+        Value::Map(map) => {
+            let entry = |entry: &Entry| Entry {
+                key: restore_text(&entry.key).map_or_else(|| Arc::clone(&entry.key), Arc::from),
+                span: entry.span,
+                value: restore(&entry.value),
+            };
+            let entries = map.entries.iter().map(entry).collect();
+            Value::Map(Arc::new(Map { entries }))
+        }
+        _ => return node.clone(),
+    };
+    Node::new(value, node.span)
 }
 
 /// Replaces the blocks of a tree by the values.
@@ -177,14 +281,25 @@ pub(crate) struct Interpolation<'a> {
 
 impl Interpolation<'_> {
     pub(crate) fn node(&mut self, node: &Node, report: &mut Report) -> Node {
+        let node = &restore(node);
+        self.replaced(node, report)
+    }
+
+    fn replaced(&mut self, node: &Node, report: &mut Report) -> Node {
         let value = match &node.value {
             Value::Text(text) if text.contains("$[[") => return self.text(text, node.span, report),
             Value::List(items) => {
-                let items = items.iter().map(|item| self.node(item, report)).collect();
+                let items = items
+                    .iter()
+                    .map(|item| self.replaced(item, report))
+                    .collect();
                 Value::List(Arc::new(items))
             }
             Value::Reference(items) => {
-                let items = items.iter().map(|item| self.node(item, report)).collect();
+                let items = items
+                    .iter()
+                    .map(|item| self.replaced(item, report))
+                    .collect();
                 Value::Reference(Arc::new(items))
             }
             Value::Map(map) => Value::Map(Arc::new(self.map(map, report))),
@@ -204,7 +319,7 @@ impl Interpolation<'_> {
             new.entries.push(Entry {
                 key,
                 span: entry.span,
-                value: self.node(&entry.value, report),
+                value: self.replaced(&entry.value, report),
             });
         }
         new

@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::inputs::{Interpolation, check_spec, values};
+use crate::inputs::{Interpolation, check_spec, protect, restore, values};
 use crate::merge::merge_maps;
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
-use crate::schema::{GLOBAL, check};
+use crate::schema::{GLOBAL, What, check};
 use crate::scope::Scope;
 use crate::yaml::{self, Map, Node, Span, Value};
-use crate::{Fetched, Input, Location};
+use crate::{Fetched, Input, Location, Purpose};
 
 /// Files of one pipeline (GitLab's default).
 const MAX_FILES: usize = 150;
@@ -70,7 +70,11 @@ impl<'l> Loader<'l> {
     }
 
     fn file(&mut self, file: u32, text: &str, given: &Values, at: Span) -> Option<Map> {
-        let documents = yaml::parse(file, text, self.report)?;
+        let has_blocks = text.contains("$[[");
+        let documents = match has_blocks {
+            true => yaml::parse(file, &protect(text), self.report)?,
+            false => yaml::parse(file, text, self.report)?,
+        };
         let content = self.content(file, documents, given, at)?;
         let Some(include) = content.get("include") else {
             return Some(content);
@@ -93,8 +97,9 @@ impl<'l> Loader<'l> {
         at: Span,
     ) -> Option<Map> {
         let mut documents = documents.into_iter();
-        let mut content = documents.next()?;
-        let header = content.get("spec").cloned();
+        let nothing = Node::new(Value::Null, yaml_start(file));
+        let mut content = documents.next().unwrap_or(nothing);
+        let header = content.get("spec").map(restore);
         let body = header.is_some().then(|| documents.next()).flatten();
         if let (Some(spec), Some(body)) = (&header, &body) {
             check_spec(spec, self.report);
@@ -105,7 +110,10 @@ impl<'l> Loader<'l> {
                 made: 0,
             };
             content = interpolation.node(body, self.report);
-        } else if !given.is_empty() {
+        } else {
+            content = restore(&content);
+        }
+        if body.is_none() && !given.is_empty() {
             let message = "this file takes no inputs: it has no `spec` in a header";
             self.report.add(Problem::error("input", at, message));
         }
@@ -139,7 +147,7 @@ impl<'l> Loader<'l> {
     fn included(&mut self, include: &Node) -> Vec<Map> {
         let before = self.report.errors;
         let shape = &GLOBAL.key("include").expect("`include` is a keyword").shape;
-        check(include, shape, "`include`", self.report);
+        check(include, shape, &What::FILE.key("include"), self.report);
         if self.report.errors > before && !matches!(include.value, Value::List(_)) {
             return Vec::new();
         }
@@ -294,8 +302,15 @@ impl<'l> Loader<'l> {
                 self.wanted.push(location);
                 None
             }
-            Some(Fetched::Failed(reason)) => {
+            Some(Fetched::Unavailable(reason)) if self.input.purpose == Purpose::Check => {
+                let message = format!("`{location}` was not looked at: {reason}");
+                self.report.add(Problem::warning("include", at, message));
+                self.report.incomplete = true;
+                None
+            }
+            Some(Fetched::Failed(reason) | Fetched::Unavailable(reason)) => {
                 let message = format!("`{location}` cannot be included: {reason}");
+                self.report.incomplete = true;
                 self.report.add(Problem::error("include", at, message));
                 None
             }

@@ -8,7 +8,7 @@ pub(crate) fn nearest<'a>(
     if word.len() > 64 {
         return None;
     }
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    let allowed = (word.chars().count() / 3).min(3);
     let simple = |text: &str| text.to_lowercase().replace('-', "_");
     candidates
         .into_iter()

@@ -69,7 +69,23 @@ pub(crate) struct Report {
     /// How each file came to be included: the number of the includer's file, and the place there.
     includers: Vec<Option<Span>>,
     pub(crate) errors: usize,
+    /// Conditions that were checked: many jobs share them, and regular expressions are costly.
+    conditions: HashSet<Span>,
+    /// A file is absent: what seems to be missing may be in it.
+    pub(crate) incomplete: bool,
 }
+
+/// Errors about things that an absent file may have.
+const OF_ABSENCE: [&str; 8] = [
+    "extends",
+    "reference",
+    "unknown-stage",
+    "needs",
+    "dependencies",
+    "environment",
+    "purpose",
+    "no-jobs",
+];
 
 impl Report {
     /// One that only counts errors.
@@ -85,12 +101,11 @@ impl Report {
         u32::try_from(self.files.len() - 1).expect("there are fewer files than 2^32: it is limited")
     }
 
-    pub(crate) fn file_name(&self, file: u32) -> &str {
-        &self.files[file as usize]
-    }
-
     /// Adds a problem, unless the same was said of the same place.
-    pub(crate) fn add(&mut self, problem: Problem) {
+    pub(crate) fn add(&mut self, mut problem: Problem) {
+        if self.incomplete && problem.level == Level::Error && OF_ABSENCE.contains(&problem.code) {
+            problem.level = Level::Warning;
+        }
         let key = (problem.span, problem.code, problem.message.clone());
         if !self.seen.insert(key) {
             return;
@@ -101,6 +116,11 @@ impl Report {
         if self.problems.len() < MAX_PROBLEMS || problem.level == Level::Error && self.errors == 1 {
             self.problems.push(problem);
         }
+    }
+
+    /// Whether the condition at this place is looked at for the first time.
+    pub(crate) fn is_new_condition(&mut self, span: Span) -> bool {
+        self.conditions.insert(span)
     }
 
     /// All diagnostics, by file and place.

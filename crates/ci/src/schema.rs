@@ -8,7 +8,7 @@ mod json;
 mod keywords;
 mod text;
 
-pub(crate) use check::{check, check_map};
+pub(crate) use check::{What, check, check_map};
 pub use json::json_schema;
 pub(crate) use keywords::{DEFAULT, GLOBAL, JOB, SPEC, SPEC_INPUT, global_names};
 pub(crate) use text::duration;
@@ -22,8 +22,6 @@ pub(crate) enum Shape {
     Bool,
     /// A whole number between these.
     Integer(i64, i64),
-    /// Any number.
-    Number,
     Text(Text),
     /// One of these words.
     Word(&'static [&'static str]),

@@ -25,8 +25,8 @@ impl<'i> Outside<'i> {
         }
     }
 
-    pub(crate) fn is_setting(&self, name: &str) -> bool {
-        self.settings.contains_key(name)
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.settings.contains_key(name) || self.predefined.contains_key(name)
     }
 }
 
@@ -89,9 +89,5 @@ impl<'s> Scope<'s> {
     /// A text with its variables replaced; unknown ones stay.
     pub(crate) fn expand(&self, text: &str) -> String {
         expand_text(text, |name| self.get(name))
-    }
-
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        self.find(name).is_some()
     }
 }

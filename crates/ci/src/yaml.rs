@@ -4,11 +4,13 @@
 //! Psych) sees them, `!reference` is kept. What a keyword may hold is not known here. Size, depth and
 //! what aliases expand to are bounded, so that no file can hang or fill the memory.
 
+mod emit;
 mod parse;
 mod scalar;
 
 use std::sync::Arc;
 
+pub(crate) use emit::emit;
 pub(crate) use parse::parse;
 pub(crate) use scalar::plain;
 
@@ -141,14 +143,6 @@ impl Map {
 
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| &*entry.key == key)
-    }
-
-    /// Puts a value under its key; an older one is replaced where it stands.
-    pub(crate) fn put(&mut self, entry: Entry) {
-        match self.entries.iter_mut().find(|old| old.key == entry.key) {
-            Some(old) => *old = entry,
-            None => self.entries.push(entry),
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! GitLab's own valid and invalid files, and the files of the first user, when they are there.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::path::{Path, PathBuf};
 
 use ci::{Compiled, Input, Purpose};

@@ -27,8 +27,15 @@ pub(crate) fn remove(lab: &LabName) -> Result<()> {
 
 /// Version 2 has one hierarchy at the root, version 1 one in each folder below it.
 fn hierarchies() -> Vec<PathBuf> {
-    let below = fs_err::read_dir(ROOT).into_iter().flatten().flatten().map(|entry| entry.path());
-    below.chain([ROOT.into()]).filter(|hierarchy| hierarchy.join(PARENT).is_dir()).collect()
+    let below = fs_err::read_dir(ROOT)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    below
+        .chain([ROOT.into()])
+        .filter(|hierarchy| hierarchy.join(PARENT).is_dir())
+        .collect()
 }
 
 fn remove_tree(group: &Path, deadline: Instant) -> Result<()> {
@@ -39,12 +46,18 @@ fn remove_tree(group: &Path, deadline: Instant) -> Result<()> {
     }
     loop {
         match fs_err::remove_dir(group) {
-            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::ResourceBusy
+                    && Instant::now() < deadline =>
+            {
                 // The kernel lets go of dead members a moment after they are gone, and tells nobody.
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::File { doing: "remove a control group of the lab", source });
+                return Err(Error::File {
+                    doing: "remove a control group of the lab",
+                    source,
+                });
             }
             _ => return Ok(()),
         }

@@ -13,7 +13,11 @@ use crate::name::HostName;
 use crate::record::Record;
 
 /// The engine's sockets: the usual one, and one that this machine sees too.
-pub(crate) const COMMAND: &[&str] = &["dockerd", "--host=unix:///run/docker.sock", "--host=unix:///run/lab/docker.sock"];
+pub(crate) const COMMAND: &[&str] = &[
+    "dockerd",
+    "--host=unix:///run/docker.sock",
+    "--host=unix:///run/lab/docker.sock",
+];
 
 /// The content of the host's `/etc/docker/daemon.json`.
 pub(crate) fn settings(record: &Record, host: &HostName) -> String {
@@ -35,7 +39,9 @@ pub(crate) fn version(socket: &Path) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n").ok()?;
+    stream
+        .write_all(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
+        .ok()?;
     let mut answer = String::new();
     stream.take(ENOUGH).read_to_string(&mut answer).ok()?;
     let (_, body) = answer.split_once("\r\n\r\n")?;

@@ -84,6 +84,14 @@ pub enum Error {
         /// Where it is.
         folder: PathBuf,
     },
+    /// The folder holds the lab of another name.
+    #[error("{} holds the lab {name}", .folder.display())]
+    FolderTaken {
+        /// The name of the lab that is there.
+        name: LabName,
+        /// The folder that was asked for.
+        folder: PathBuf,
+    },
     /// There is no such lab.
     #[error("there is no lab {name} in {}", .folder.display())]
     NoSuchLab {
@@ -118,7 +126,9 @@ pub enum Error {
     #[error("no subnet 10.87.N.0/24 is free on this machine")]
     NoSubnet,
     /// An alias points to a host that the lab has not.
-    #[error("the alias {alias} points to {target}, which is neither an address, `gateway` nor a host of the lab")]
+    #[error(
+        "the alias {alias} points to {target}, which is neither an address, `gateway` nor a host of the lab"
+    )]
     AliasTarget {
         /// The name.
         alias: String,
@@ -185,9 +195,15 @@ impl Error {
             Self::Record { .. } => "take the lab down (`lotse lab down`) and make it anew".into(),
             Self::FolderTooDeep { .. } => "choose a shorter --dir".into(),
             Self::NameTaken { name, folder } => {
-                format!("use --name for another name, or: lotse lab down --name {name} --dir {}", folder.display())
+                format!(
+                    "use --name for another name, or: lotse lab down --name {name} --dir {}",
+                    folder.display()
+                )
             }
-            Self::NoSuchLab { name, .. } => format!("make it: lotse lab up --name {name} --host HOST"),
+            Self::FolderTaken { name, .. } => format!("use another --dir, or --name {name}"),
+            Self::NoSuchLab { name, .. } => {
+                format!("make it: lotse lab up --name {name} --host HOST")
+            }
             Self::NoHosts { .. } => "name at least one: --host build".into(),
             Self::HostDown { lab, .. } => format!("start it again: lotse lab up --name {lab}"),
             Self::Unkillable { .. } => "try `lotse lab down` again in a minute".into(),

@@ -10,7 +10,11 @@ const NOTE: &str = "/run/lotse-lab-turned-forwarding-on";
 
 /// Turns forwarding on, noting whether it was off.
 pub(crate) fn turn_on() -> Result<()> {
-    if fs::read_to_string(SWITCH).map_err(Error::file("read the forwarding switch"))?.trim() == "1" {
+    if fs::read_to_string(SWITCH)
+        .map_err(Error::file("read the forwarding switch"))?
+        .trim()
+        == "1"
+    {
         return Ok(());
     }
     fs::write(NOTE, "").map_err(Error::file("note that forwarding was off"))?;
@@ -20,7 +24,8 @@ pub(crate) fn turn_on() -> Result<()> {
 /// After the last lab is gone, turns forwarding off if a lab turned it on; not when somebody else's
 /// bridge (Docker's, libvirt's) has come to need it.
 pub(crate) fn give_back() -> Result<()> {
-    if !fs::exists(NOTE).unwrap_or(false) || link::bridges().iter().any(|bridge| bridge.is_a_labs()) {
+    if !fs::exists(NOTE).unwrap_or(false) || link::bridges().iter().any(|bridge| bridge.is_a_labs())
+    {
         return Ok(());
     }
     if link::bridges().is_empty() {

@@ -1,8 +1,10 @@
 # The first process of a lab host, as root of new mount, network, host-name, IPC and pid namespaces.
-# Arguments: mark, the host's folder, the lab's folder, host name. Makes the host's file system, says
-# "ready" on standard output and then only collects orphans until it is killed.
+# Arguments: mark of the start, mark of the lab, the host's folder, the lab's folder, host name. Makes
+# the host's file system, takes on the mark of a finished host, says "ready" on standard output and
+# then only collects orphans until it is killed. Standard input is the lock by which others see that
+# a process of the host is left.
 set -eu
-mark=$0 host=$1 lab=$2 name=$3
+mark=$1host/$4 host=$2 lab=$3 name=$4
 root=$host/root
 
 echo "$name" >/proc/sys/kernel/hostname
@@ -42,10 +44,11 @@ mount --bind "$host/run" "$root/run/lab"
 mount --bind "$lab/share" "$root/lab"
 mount -o remount,bind,ro "$root/lab"
 
-# The folders of all labs stay out of sight.
-for folder in /var/lib/lotse "$lab"; do
-    if [ -d "$root$folder" ]; then mount -t tmpfs -o ro,mode=700 tmpfs "$root$folder"; fi
-done
+# The folders of all labs, and of a server or runner of the machine, stay out of sight; the host has
+# a folder of its own there.
+mkdir -p "$host/lotse"
+if [ -d "$root/var/lib/lotse" ]; then mount --bind "$host/lotse" "$root/var/lib/lotse"; fi
+if [ -d "$root$lab" ]; then mount -t tmpfs -o ro,mode=700 tmpfs "$root$lab"; fi
 
 cd "$root"
 pivot_root . run/machine
@@ -56,5 +59,11 @@ rmdir /run/machine
 sed -i 's/^root:![^:]*:/root:*:/' /etc/shadow
 echo "$name" >/etc/hostname
 
-echo ready
-exec bash -c 'trap "exit 0" TERM; while :; do sleep infinity & wait $!; done' "$mark" </dev/null >/dev/null 2>&1
+# The host is whole from here on, also when nobody listens any more.
+exec bash -c '
+    trap "" PIPE
+    echo ready 2>/dev/null
+    exec >/dev/null 2>&1
+    trap "exit 0" TERM
+    while :; do sleep infinity & wait $!; done
+' "$mark"

@@ -6,7 +6,8 @@ use crate::folder::{Folder, replace};
 use crate::name::HostName;
 use crate::record::{HostRecord, Record};
 use crate::subnet::Subnet;
-use crate::{Error, Result, tool};
+use crate::tool::Tools;
+use crate::{Error, Result};
 
 /// A lab's keys; all files are in the lab's folder and root's only.
 pub(crate) struct Keys(PathBuf);
@@ -26,15 +27,21 @@ impl Keys {
     }
 
     /// Makes the keys that are missing and writes `known_hosts` and the client's configuration.
-    pub(crate) fn ensure(&self, record: &Record, subnet: Subnet) -> Result<()> {
-        make_key(&self.user_key(), &format!("lab {}", record.name))?;
+    pub(crate) fn ensure(&self, tools: &Tools<'_>, record: &Record, subnet: Subnet) -> Result<()> {
+        make_key(tools, &self.user_key(), &format!("lab {}", record.name))?;
         for host in &record.hosts {
-            make_key(&self.host_key(&host.name), host.name.as_str())?;
+            make_key(tools, &self.host_key(&host.name), host.name.as_str())?;
         }
-        let known_hosts = record.hosts.iter().map(|host| self.known_host(host, subnet)).collect::<Result<String>>()?;
-        replace(&self.known_hosts(), known_hosts.as_bytes(), 0o600).map_err(Error::file("write the lab's known_hosts"))?;
+        let known_hosts = record
+            .hosts
+            .iter()
+            .map(|host| self.known_host(host, subnet))
+            .collect::<Result<String>>()?;
+        replace(&self.known_hosts(), known_hosts.as_bytes(), 0o600)
+            .map_err(Error::file("write the lab's known_hosts"))?;
         let config = self.client_config(record, subnet);
-        replace(&self.config(), config.as_bytes(), 0o600).map_err(Error::file("write the lab's ssh configuration"))
+        replace(&self.config(), config.as_bytes(), 0o600)
+            .map_err(Error::file("write the lab's ssh configuration"))
     }
 
     pub(crate) fn for_host(&self, host: &HostName) -> Result<HostKeys> {
@@ -67,7 +74,11 @@ impl Keys {
         let key = read(&public(&self.host_key(&host.name)))?;
         let key = String::from_utf8_lossy(&key);
         let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-        Ok(format!("{name},{name}.lab,{address} {key}\n", name = host.name, address = subnet.address(host.seat)))
+        Ok(format!(
+            "{name},{name}.lab,{address} {key}\n",
+            name = host.name,
+            address = subnet.address(host.seat)
+        ))
     }
 
     fn client_config(&self, record: &Record, subnet: Subnet) -> String {
@@ -87,13 +98,23 @@ impl Keys {
     }
 }
 
-fn make_key(path: &Path, comment: &str) -> Result<()> {
-    // A key without its other half comes from a crash; half a pair is no use.
-    if path.is_file() && public(path).is_file() {
+/// The key counts as made once its private half has its name; until then it has another one.
+fn make_key(tools: &Tools<'_>, path: &Path, comment: &str) -> Result<()> {
+    if path.is_file() {
         return Ok(());
     }
-    let _ = fs_err::remove_file(path);
-    tool::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &path.display().to_string()]).map(drop)
+    let new = path.with_extension("new");
+    let _ = fs_err::remove_file(&new);
+    let file = new.display().to_string();
+    let arguments = ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file];
+    tools.run("ssh-keygen", &arguments)?;
+    // `ssh-keygen` appends where `with_extension` replaces.
+    let made = [
+        (PathBuf::from(format!("{file}.pub")), public(path)),
+        (new, path.to_owned()),
+    ];
+    let mut moves = made.iter().map(|(from, to)| fs_err::rename(from, to));
+    moves.try_for_each(|moved| moved.map_err(Error::file("keep a key of the lab")))
 }
 
 fn public(path: &Path) -> PathBuf {

@@ -5,14 +5,18 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::keys::Keys;
 use crate::machine::{MachineLock, require_root};
 use crate::name::LabName;
 use crate::process::{Mark, end_all};
 use crate::record::{HostRecord, Record};
 use crate::subnet::Subnet;
-use crate::{Error, Folder, Progress, Result, Spec, cgroup, firewall, folder, forwarding, link, names_server, tool};
+use crate::tool::Tools;
+use crate::{
+    Error, Folder, Progress, Result, Spec, cgroup, firewall, folder, forwarding, link,
+    names_server, tool,
+};
 
 /// A lab that was brought up. It stays when this value goes.
 #[derive(Clone, Debug)]
@@ -42,17 +46,26 @@ impl Lab {
     pub fn up_telling(spec: &Spec, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Self> {
         require_root()?;
         tool::require_all()?;
-        let (folder, _lock) = locked(spec)?;
-        link::check_name_is_free(&spec.name, &folder)?;
-        let mut record = folder.load()?.unwrap_or_else(|| Record::new(spec.name.clone()));
+        link::check_name_is_free(&spec.name, &Folder::at(&spec.folder)?)?;
+        let (folder, lock) = locked(spec)?;
+        let tools = lock.tools();
+        let mut record =
+            record_of(&folder, &spec.name)?.unwrap_or_else(|| Record::new(spec.name.clone()));
         record.add(spec)?;
         folder.save(&record)?;
-        let subnet = network_up(&folder, &mut record)?;
-        Keys::of(&folder).ensure(&record, subnet)?;
-        names_server::ensure(&folder, &record, subnet)?;
-        tell(Progress::Network { subnet, gateway: subnet.gateway() });
-        let lab = Self { folder, record, subnet };
-        lab.hosts_up(tell)?;
+        let subnet = network_up(&tools, &folder, &mut record)?;
+        Keys::of(&folder).ensure(&tools, &record, subnet)?;
+        names_server::ensure(&tools, &folder, &record, subnet)?;
+        tell(Progress::Network {
+            subnet,
+            gateway: subnet.gateway(),
+        });
+        let lab = Self {
+            folder,
+            record,
+            subnet,
+        };
+        lab.hosts_up(&tools, tell)?;
         Ok(lab)
     }
 
@@ -63,11 +76,17 @@ impl Lab {
     pub fn open(name: &LabName, folder: &Path) -> Result<Self> {
         require_root()?;
         let folder = Folder::at(folder)?;
-        let record = folder.load()?.filter(|record| record.name == *name);
-        let missing = || Error::NoSuchLab { name: name.clone(), folder: folder.path().to_owned() };
-        let record = record.ok_or_else(missing)?;
+        let missing = || Error::NoSuchLab {
+            name: name.clone(),
+            folder: folder.path().to_owned(),
+        };
+        let record = record_of(&folder, name)?.ok_or_else(missing)?;
         let subnet = record.subnet.ok_or_else(missing)?;
-        Ok(Self { folder, record, subnet })
+        Ok(Self {
+            folder,
+            record,
+            subnet,
+        })
     }
 
     /// Every lab in the usual place.
@@ -81,7 +100,11 @@ impl Lab {
             if let Some(record) = folder.load()?
                 && let Some(subnet) = record.subnet
             {
-                labs.push(Self { folder, record, subnet });
+                labs.push(Self {
+                    folder,
+                    record,
+                    subnet,
+                });
             }
         }
         Ok(labs)
@@ -104,14 +127,23 @@ impl Lab {
         require_root()?;
         let folder = Folder::at(folder)?;
         link::check_name_is_free(name, &folder)?;
-        let _lock = folder.lock()?;
-        if folder.load().is_ok_and(|record| record.is_some_and(|record| record.name != *name)) {
-            return Err(Error::NoSuchLab { name: name.clone(), folder: folder.path().to_owned() });
+        let lock = folder.lock()?;
+        let tools = lock.as_ref().map_or(Tools(None), folder::Lock::tools);
+        // A record that cannot be read is no reason to keep the lab.
+        if let Err(taken @ Error::FolderTaken { .. }) = record_of(&folder, name) {
+            return Err(taken);
         }
         end_all(name, &Mark::AnyOf(name.clone()))?;
-        network_down(name)?;
+        for host in folder.hosts() {
+            host::end(&folder, name, &host)?;
+        }
+        network_down(&tools, name)?;
         cgroup::remove(name)?;
-        if folder.is_a_labs() { folder.remove() } else { Ok(()) }
+        if folder.is_a_labs() {
+            folder.remove()
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes the lab down when the value goes.
@@ -141,7 +173,11 @@ impl Lab {
 
     /// All hosts, in the order in which they were added.
     pub fn hosts(&self) -> Vec<Host> {
-        self.record.hosts.iter().map(|host| self.host_of(host)).collect()
+        self.record
+            .hosts
+            .iter()
+            .map(|host| self.host_of(host))
+            .collect()
     }
 
     /// The host of this name.
@@ -149,12 +185,22 @@ impl Lab {
     /// # Errors
     /// Fails if there is none, naming those there are.
     pub fn host(&self, name: &str) -> Result<Host> {
-        let host = self.record.hosts.iter().find(|host| host.name.as_str() == name);
-        host.map(|host| self.host_of(host)).ok_or_else(|| Error::NoSuchHost {
-            lab: self.record.name.clone(),
-            host: name.to_owned(),
-            known: self.record.hosts.iter().map(|host| host.name.to_string()).collect(),
-        })
+        let host = self
+            .record
+            .hosts
+            .iter()
+            .find(|host| host.name.as_str() == name);
+        host.map(|host| self.host_of(host))
+            .ok_or_else(|| Error::NoSuchHost {
+                lab: self.record.name.clone(),
+                host: name.to_owned(),
+                known: self
+                    .record
+                    .hosts
+                    .iter()
+                    .map(|host| host.name.to_string())
+                    .collect(),
+            })
     }
 
     /// Puts a copy of an executable into every host, as `/lab/bin/NAME`, first in their `PATH`.
@@ -162,32 +208,55 @@ impl Lab {
     /// # Errors
     /// Fails if it cannot be read or written.
     pub fn share_executable(&self, source: &Path, name: &str) -> Result<()> {
-        let content = fs_err::read(source).map_err(Error::file("read the executable to be shared with the lab's hosts"))?;
+        let content = fs_err::read(source).map_err(Error::file(
+            "read the executable to be shared with the lab's hosts",
+        ))?;
         let target = self.folder.shared().join("bin").join(name);
         if fs_err::read(&target).is_ok_and(|known| known == content) {
             return Ok(());
         }
-        folder::replace(&target, &content, 0o755).map_err(Error::file("share an executable with the lab's hosts"))
+        folder::replace(&target, &content, 0o755)
+            .map_err(Error::file("share an executable with the lab's hosts"))
     }
 
     fn host_of(&self, record: &HostRecord) -> Host {
-        Host { lab: self.record.name.clone(), folder: self.folder.clone(), subnet: self.subnet, record: record.clone() }
+        Host {
+            lab: self.record.name.clone(),
+            folder: self.folder.clone(),
+            subnet: self.subnet,
+            record: record.clone(),
+        }
     }
 
     /// All hosts side by side; the first error counts, after all are done.
-    fn hosts_up(&self, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
+    fn hosts_up(&self, tools: &Tools<'_>, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
         let hosts = self.hosts();
         thread::scope(|scope| {
-            let threads: Vec<_> = hosts.iter().map(|host| scope.spawn(|| self.host_up(host, tell))).collect();
+            let threads: Vec<_> = hosts
+                .iter()
+                .map(|host| scope.spawn(|| self.host_up(tools, host, tell)))
+                .collect();
             let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
-            results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            results.into_iter().try_for_each(|result| {
+                result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
         })
     }
 
-    fn host_up(&self, host: &Host, tell: &(dyn Fn(Progress<'_>) + Sync)) -> Result<()> {
+    fn host_up(
+        &self,
+        tools: &Tools<'_>,
+        host: &Host,
+        tell: &(dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<()> {
         let begin = Instant::now();
-        let started = host.up(&self.record)?;
-        tell(Progress::HostReady { host: host.name(), address: host.address(), started: &started, took: begin.elapsed() });
+        let started = host.up(tools, &self.record)?;
+        tell(Progress::HostReady {
+            host: host.name(),
+            address: host.address(),
+            started: &started,
+            took: begin.elapsed(),
+        });
         Ok(())
     }
 }
@@ -208,6 +277,17 @@ impl Drop for Throwaway {
     }
 }
 
+/// The record in a folder, if there is one; it must be the lab's of this name.
+fn record_of(folder: &Folder, name: &LabName) -> Result<Option<Record>> {
+    match folder.load()? {
+        Some(record) if record.name != *name => Err(Error::FolderTaken {
+            name: record.name,
+            folder: folder.path().to_owned(),
+        }),
+        record => Ok(record),
+    }
+}
+
 /// The folder, made and locked. The former holder of the lock may have removed it: then again.
 fn locked(spec: &Spec) -> Result<(Folder, folder::Lock)> {
     loop {
@@ -218,23 +298,23 @@ fn locked(spec: &Spec) -> Result<(Folder, folder::Lock)> {
     }
 }
 
-fn network_up(folder: &Folder, record: &mut Record) -> Result<Subnet> {
+fn network_up(tools: &Tools<'_>, folder: &Folder, record: &mut Record) -> Result<Subnet> {
     let _lock = MachineLock::acquire()?;
-    let subnet = link::ensure_bridge(&record.name, folder, record.subnet)?;
+    let subnet = link::ensure_bridge(tools, &record.name, folder, record.subnet)?;
     if record.subnet != Some(subnet) {
         names_server::stop(record)?;
-        firewall::remove(&record.name)?;
+        firewall::remove(tools, &record.name)?;
         record.subnet = Some(subnet);
         folder.save(record)?;
     }
-    firewall::ensure(&record.name, subnet)?;
+    firewall::ensure(tools, &record.name, subnet)?;
     forwarding::turn_on()?;
     Ok(subnet)
 }
 
-fn network_down(name: &LabName) -> Result<()> {
+fn network_down(tools: &Tools<'_>, name: &LabName) -> Result<()> {
     let _lock = MachineLock::acquire()?;
-    link::remove(name)?;
-    firewall::remove(name)?;
+    link::remove(tools, name)?;
+    firewall::remove(tools, name)?;
     forwarding::give_back()
 }

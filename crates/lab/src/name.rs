@@ -86,7 +86,10 @@ name!(
 
 fn is_label(text: &str, most: usize) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=most).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=most).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 fn is_short_label(text: &str) -> bool {
@@ -157,7 +160,10 @@ impl FromStr for Alias {
             Err(_) if target == "gateway" => AliasTarget::Gateway,
             Err(_) => AliasTarget::Host(target.parse()?),
         };
-        Ok(Self { name: name.parse()?, target })
+        Ok(Self {
+            name: name.parse()?,
+            target,
+        })
     }
 }
 
@@ -168,7 +174,17 @@ mod tests {
     #[test]
     fn names_are_parsed_once() {
         let good = ["demo", "a", "invenio01-prod", "9"];
-        let bad = ["", "-a", "a-", "A", "a b", "a/b", "ä", "a.b", &"x".repeat(33)];
+        let bad = [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a b",
+            "a/b",
+            "ä",
+            "a.b",
+            &"x".repeat(33),
+        ];
         for text in good {
             assert!(text.parse::<LabName>().is_ok(), "{text}");
             assert!(text.parse::<HostName>().is_ok(), "{text}");
@@ -198,8 +214,14 @@ mod tests {
     fn an_alias_points_to_an_address_the_gateway_or_a_host() {
         let target = |text: &str| text.parse::<Alias>().map(|alias| alias.target).ok();
         assert_eq!(target("a.b=gateway"), Some(AliasTarget::Gateway));
-        assert_eq!(target("a.b=10.0.0.1"), Some(AliasTarget::Address(Ipv4Addr::new(10, 0, 0, 1))));
-        assert_eq!(target("a.b=build"), Some(AliasTarget::Host("build".parse().unwrap())));
+        assert_eq!(
+            target("a.b=10.0.0.1"),
+            Some(AliasTarget::Address(Ipv4Addr::new(10, 0, 0, 1)))
+        );
+        assert_eq!(
+            target("a.b=build"),
+            Some(AliasTarget::Host("build".parse().unwrap()))
+        );
         for wrong in ["a.b", "=gateway", "a.b=", "a b=gateway", "a.b=x.y"] {
             assert_eq!(target(wrong), None, "{wrong}");
         }

@@ -16,7 +16,10 @@ use crate::{Error, Result};
 /// The argument by which a process is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// The first process of a host, and the one outside that waits for it.
+    /// The first process of a host whose file system is not finished yet, and, for as long as the
+    /// host lives, the process outside that waits for it.
+    Start(LabName, HostName),
+    /// The first process of a host.
     Host(LabName, HostName),
     /// The lab's name server.
     NamesServer(LabName),
@@ -28,6 +31,7 @@ impl Mark {
     /// The argument that the process is started with.
     pub(crate) fn argument(&self) -> String {
         match self {
+            Self::Start(lab, host) => format!("lotse-lab:{lab}/start/{host}"),
             Self::Host(lab, host) => format!("lotse-lab:{lab}/host/{host}"),
             Self::NamesServer(lab) => format!("lotse-lab:{lab}/names"),
             Self::AnyOf(lab) => format!("lotse-lab:{lab}/"),
@@ -43,20 +47,28 @@ impl Mark {
     }
 
     fn is_in(&self, command_line: &[u8]) -> bool {
-        command_line.split(|byte| *byte == 0).any(|argument| self.is_on(argument))
+        command_line
+            .split(|byte| *byte == 0)
+            .any(|argument| self.is_on(argument))
     }
 }
 
 /// Every living process with the mark.
 pub(crate) fn marked(mark: &Mark) -> Vec<Pid> {
-    let Ok(entries) = fs_err::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
+    let Ok(entries) = fs_err::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids =
+        entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
     pids.filter(|pid| bears(*pid, mark)).collect()
 }
 
-/// The process with the mark that is the first of a pid namespace of its own.
+/// The process with the mark that is the first of a pid namespace of its own and has left the
+/// machine's file system: what is written below its root can never be the machine's own.
 pub(crate) fn first_of_namespace(mark: &Mark) -> Option<Pid> {
-    marked(mark).into_iter().find(|pid| is_first_of_namespace(*pid))
+    marked(mark)
+        .into_iter()
+        .find(|pid| is_first_of_namespace(*pid) && has_a_root_of_its_own(*pid))
 }
 
 /// Ends every process with the mark and waits until all are gone, with all that they hold.
@@ -64,12 +76,18 @@ pub(crate) fn end_all(lab: &LabName, mark: &Mark) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(30);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let victims: Vec<_> = marked(mark).into_iter().filter_map(|pid| pinned(pid, mark)).collect();
+        let victims: Vec<_> = marked(mark)
+            .into_iter()
+            .filter_map(|pid| pinned(pid, mark))
+            .collect();
         if victims.is_empty() {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Error::Unkillable { name: lab.clone(), count: victims.len() });
+            return Err(Error::Unkillable {
+                name: lab.clone(),
+                count: victims.len(),
+            });
         }
         for victim in &victims {
             // Ended in between: what was wanted.
@@ -82,9 +100,13 @@ pub(crate) fn end_all(lab: &LabName, mark: &Mark) -> Result<()> {
 }
 
 fn await_end(process: &OwnedFd, patience: Duration) -> Result<()> {
-    let timeout = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: i64::from(patience.subsec_nanos()) };
+    let timeout = Timespec {
+        tv_sec: patience.as_secs().cast_signed(),
+        tv_nsec: i64::from(patience.subsec_nanos()),
+    };
     let mut fds = [PollFd::new(process, PollFlags::IN)];
-    poll(&mut fds, Some(&timeout)).map_err(Error::system("wait for a process of the lab to end"))?;
+    poll(&mut fds, Some(&timeout))
+        .map_err(Error::system("wait for a process of the lab to end"))?;
     Ok(())
 }
 
@@ -100,9 +122,24 @@ fn bears(pid: Pid, mark: &Mark) -> bool {
     is_roots && fs_err::read(format!("{folder}/cmdline")).is_ok_and(|line| mark.is_in(&line))
 }
 
+/// A process carries its marks from its first moment, and keeps the machine's root until the host's
+/// file system is finished.
+fn has_a_root_of_its_own(pid: Pid) -> bool {
+    let identity = |path: &str| {
+        let metadata = fs_err::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let root = identity(&format!("/proc/{}/root/", pid.as_raw_nonzero()));
+    root.is_some() && root != identity("/")
+}
+
 fn is_first_of_namespace(pid: Pid) -> bool {
-    let status = fs_err::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    let status = fs_err::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()))
+        .unwrap_or_default();
+    let numbers = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .unwrap_or_default();
     let numbers: Vec<_> = numbers.split_whitespace().collect();
     numbers.len() > 1 && numbers.last() == Some(&"1")
 }

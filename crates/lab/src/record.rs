@@ -29,7 +29,13 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(name: LabName) -> Self {
-        Self { name, subnet: None, hosts: Vec::new(), aliases: Vec::new(), insecure_registries: Vec::new() }
+        Self {
+            name,
+            subnet: None,
+            hosts: Vec::new(),
+            aliases: Vec::new(),
+            insecure_registries: Vec::new(),
+        }
     }
 
     /// Adds what the spec asks for beyond what is there.
@@ -54,20 +60,32 @@ impl Record {
             return Ok(());
         }
         let is_free = |seat: &u8| !self.hosts.iter().any(|host| host.seat == Seat(*seat));
-        let seat = SEATS.into_iter().find(is_free).ok_or_else(|| Error::Full { name: self.name.clone() })?;
-        self.hosts.push(HostRecord { name: name.clone(), seat: Seat(seat) });
+        let seat = SEATS.into_iter().find(is_free).ok_or_else(|| Error::Full {
+            name: self.name.clone(),
+        })?;
+        self.hosts.push(HostRecord {
+            name: name.clone(),
+            seat: Seat(seat),
+        });
         Ok(())
     }
 
     fn check(&self) -> Result<()> {
         if self.hosts.is_empty() {
-            return Err(Error::NoHosts { name: self.name.clone() });
+            return Err(Error::NoHosts {
+                name: self.name.clone(),
+            });
         }
         let is_known = |name: &HostName| self.hosts.iter().any(|host| host.name == *name);
-        match self.aliases.iter().find(|alias| matches!(&alias.target, AliasTarget::Host(host) if !is_known(host))) {
-            Some(alias) => {
-                Err(Error::AliasTarget { alias: alias.name.to_string(), target: alias.target.to_string() })
-            }
+        match self
+            .aliases
+            .iter()
+            .find(|alias| matches!(&alias.target, AliasTarget::Host(host) if !is_known(host)))
+        {
+            Some(alias) => Err(Error::AliasTarget {
+                alias: alias.name.to_string(),
+                target: alias.target.to_string(),
+            }),
             None => Ok(()),
         }
     }
@@ -76,7 +94,11 @@ impl Record {
     pub(crate) fn names(&self, subnet: Subnet) -> String {
         let mut lines = format!("{} lotse.lab gateway gateway.lab\n", subnet.gateway());
         for host in &self.hosts {
-            lines.push_str(&format!("{} {name} {name}.lab\n", subnet.address(host.seat), name = host.name));
+            lines.push_str(&format!(
+                "{} {name} {name}.lab\n",
+                subnet.address(host.seat),
+                name = host.name
+            ));
         }
         for alias in &self.aliases {
             if let Some(address) = self.address_of(&alias.target, subnet) {
@@ -90,9 +112,11 @@ impl Record {
         match target {
             AliasTarget::Gateway => Some(subnet.gateway()),
             AliasTarget::Address(address) => Some(*address),
-            AliasTarget::Host(name) => {
-                self.hosts.iter().find(|host| host.name == *name).map(|host| subnet.address(host.seat))
-            }
+            AliasTarget::Host(name) => self
+                .hosts
+                .iter()
+                .find(|host| host.name == *name)
+                .map(|host| subnet.address(host.seat)),
         }
     }
 }
@@ -115,8 +139,12 @@ mod tests {
     #[test]
     fn up_adds_and_never_moves_a_host() {
         let mut record = Record::new("demo".parse().unwrap());
-        record.add(&spec(&["build", "one"], &["r.example=gateway"])).unwrap();
-        record.add(&spec(&["two", "build"], &["r.example=one"])).unwrap();
+        record
+            .add(&spec(&["build", "one"], &["r.example=gateway"]))
+            .unwrap();
+        record
+            .add(&spec(&["two", "build"], &["r.example=one"]))
+            .unwrap();
         let names = record.names(Subnet::of_bridge("lotse-3").unwrap());
         assert_eq!(
             names,
@@ -127,8 +155,13 @@ mod tests {
 
     #[test]
     fn a_lab_needs_hosts_and_aliases_that_point_somewhere() {
-        let add = |hosts: &[&str], aliases: &[&str]| Record::new("demo".parse().unwrap()).add(&spec(hosts, aliases));
+        let add = |hosts: &[&str], aliases: &[&str]| {
+            Record::new("demo".parse().unwrap()).add(&spec(hosts, aliases))
+        };
         assert!(matches!(add(&[], &[]), Err(Error::NoHosts { .. })));
-        assert!(matches!(add(&["a"], &["x.example=b"]), Err(Error::AliasTarget { .. })));
+        assert!(matches!(
+            add(&["a"], &["x.example=b"]),
+            Err(Error::AliasTarget { .. })
+        ));
     }
 }

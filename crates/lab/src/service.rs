@@ -49,7 +49,8 @@ impl Service<'_> {
 
     /// The service's pid, as the host counts.
     pub(crate) fn pid(&self) -> Option<u32> {
-        let note = fs_err::read_to_string(format!("{}/run/services/{}", self.root(), self.name)).ok()?;
+        let note =
+            fs_err::read_to_string(format!("{}/run/services/{}", self.root(), self.name)).ok()?;
         let (pid, started) = note.trim().split_once(' ')?;
         let pid = pid.parse().ok()?;
         let stat = fs_err::read_to_string(format!("{}/proc/{pid}/stat", self.root())).ok()?;
@@ -60,16 +61,27 @@ impl Service<'_> {
 
     /// Starts the service with `command` as the way into the host. Its output is appended to `log`.
     pub(crate) fn start(&self, mut command: Command, words: &[&str], log: &Path) -> Result<()> {
-        let out = fs_err::OpenOptions::new().create(true).append(true).open(log);
-        let out = out.map_err(Error::file("open the log of a process in a lab host"))?.into_file();
-        let err = out.try_clone().map_err(Error::file("share the log of a process in a lab host"))?;
+        let out = fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
+        let out = out
+            .map_err(Error::file("open the log of a process in a lab host"))?
+            .into_file();
+        let err = out
+            .try_clone()
+            .map_err(Error::file("share the log of a process in a lab host"))?;
         command.args(["bash", "-c", START, self.name]).args(words);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let before = self.pid();
         let status = command.status().map_err(tool::start_failed(&command))?;
         if !status.success() {
             let command = words.first().copied().unwrap_or_default().to_owned();
-            return Err(Error::ToolFailed { command, status, stderr: tail(log) });
+            return Err(Error::ToolFailed {
+                command,
+                status,
+                stderr: tail(log),
+            });
         }
         self.await_note(before);
         Ok(())

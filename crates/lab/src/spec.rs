@@ -18,7 +18,13 @@ impl Spec {
     /// A lab without hosts, kept in the usual folder.
     pub fn new(name: LabName) -> Self {
         let folder = crate::Folder::usual(&name);
-        Self { name, folder, hosts: Vec::new(), aliases: Vec::new(), insecure_registries: Vec::new() }
+        Self {
+            name,
+            folder,
+            hosts: Vec::new(),
+            aliases: Vec::new(),
+            insecure_registries: Vec::new(),
+        }
     }
 
     /// Keeps the lab in this folder, which must be empty, missing or this lab's.

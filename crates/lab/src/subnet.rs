@@ -30,9 +30,15 @@ impl Range {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, length) = text.split_once('/').unwrap_or((text, "32"));
         let address = u32::from(address.parse::<Ipv4Addr>().ok()?);
-        let length = length.parse::<u32>().ok().filter(|length| (1..=32).contains(length))?;
+        let length = length
+            .parse::<u32>()
+            .ok()
+            .filter(|length| (1..=32).contains(length))?;
         let hosts = u32::MAX.checked_shr(length).unwrap_or(0);
-        Some(Self { first: address & !hosts, last: address | hosts })
+        Some(Self {
+            first: address & !hosts,
+            last: address | hosts,
+        })
     }
 
     fn overlaps(self, other: Self) -> bool {
@@ -44,7 +50,10 @@ impl Subnet {
     /// The preferred subnet if none of `taken` overlaps it, else the first that is free.
     pub(crate) fn pick(preferred: Option<Self>, taken: &[Range]) -> Option<Self> {
         let is_free = |subnet: &Self| !taken.iter().any(|range| range.overlaps(subnet.range()));
-        preferred.into_iter().chain((0..=255).map(Self)).find(is_free)
+        preferred
+            .into_iter()
+            .chain((0..=255).map(Self))
+            .find(is_free)
     }
 
     /// The subnet whose bridge has this name.
@@ -73,7 +82,10 @@ impl Subnet {
 
     fn range(self) -> Range {
         let first = u32::from(Ipv4Addr::new(10, 87, self.0, 0));
-        Range { first, last: first | 255 }
+        Range {
+            first,
+            last: first | 255,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! job that waits for it. Runners and times do nothing unless an event says so.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use ci::Graph;
@@ -85,6 +86,30 @@ pub enum StepError {
         #[source]
         source: EventError,
     },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.action.as_str())?;
+        match self.jobs.is_empty() {
+            true => Ok(()),
+            false => write!(f, ":{}", self.jobs.join(",")),
+        }
+    }
+}
+
+impl Action {
+    /// The word in an event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Drop => "drop",
+            Self::Play => "play",
+            Self::Retry => "retry",
+            Self::Run => "run",
+            Self::Cancel => "cancel",
+        }
+    }
 }
 
 impl FromStr for Action {

@@ -6,17 +6,21 @@
 //! ignores, and what is absent or null is the field's default. Nothing here does HTTP; nothing here
 //! knows what a pipeline is.
 
+mod content;
 mod header;
 mod job;
 mod json;
 mod registration;
 mod update;
 
+pub use content::{
+    Artifact, ArtifactFormat, ArtifactsFile, Cache, CachePolicy, Credentials, Dependency, Image,
+    Port, When,
+};
 pub use header::{ByteRange, ByteRangeError, JobStatus, UnknownJobStatus, name};
 pub use job::{
-    Artifact, ArtifactFormat, ArtifactsFile, Cache, CachePolicy, Credentials, Dependency, Features,
-    GitInfo, Hook, Image, JobInfo, JobRequest, JobResponse, Port, RefType, RunnerInfo, Step,
-    StepName, Variable, When,
+    Features, GitInfo, Hook, JobInfo, JobRequest, JobResponse, RefType, RunnerInfo, Step, StepName,
+    Variable,
 };
 pub use registration::{
     ErrorBody, RegisterRequest, RegisterResponse, RunnerFeatures, TagList, UnregisterRequest,

@@ -2,23 +2,35 @@
 //!
 //! Every call is made once; who calls decides whether and when to try again.
 
+mod error;
+
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use model::Secret;
+use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use runner_api::{
     ByteRange, ErrorBody, JobRequest, JobResponse, JobStatus, RegisterRequest, RegisterResponse,
     UnregisterRequest, UpdateRequest, VerifyRequest, name,
 };
 
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
+
+use crate::artifacts::Parcel;
 use crate::config::RunnerConfig;
-use crate::tls::{self, TlsError};
+use crate::tls;
+
+pub use error::ClientError;
 
 /// A server may hold a request for a job this long before the connection counts as dead.
 const POLL_LIMIT: Duration = Duration::from_secs(150);
 /// Any other call.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// The way of an archive.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(60 * 60);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// No answer that is kept in memory is longer, in bytes.
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
@@ -28,108 +40,6 @@ const BODY_LIMIT: usize = 32 * 1024 * 1024;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
-}
-
-/// Why a call came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The address is no address.
-    #[error("`{url}` is not the address of a server: write it like https://lotse.example.org")]
-    Address {
-        /// What was given.
-        url: String,
-    },
-    /// TLS is not to be had.
-    #[error("cannot speak TLS to the server")]
-    Tls(#[source] TlsError),
-    /// The HTTP library refuses.
-    #[error("cannot set up HTTP")]
-    Setup(#[source] reqwest::Error),
-    /// No answer.
-    #[error("cannot {action} at {server}")]
-    NoAnswer {
-        /// What was to be done.
-        action: &'static str,
-        /// Where.
-        server: String,
-        /// Why.
-        source: reqwest::Error,
-    },
-    /// Another answer than hoped for.
-    #[error("cannot {action} at {server}: it answered {status}{}", colon(message))]
-    Refused {
-        /// What was to be done.
-        action: &'static str,
-        /// Where.
-        server: String,
-        /// The status.
-        status: StatusCode,
-        /// The server's explanation, or nothing.
-        message: String,
-        /// How long the server wants to be left alone, if it said so.
-        retry_after: Option<Duration>,
-    },
-    /// An answer that makes no sense.
-    #[error("cannot {action}: the answer of {server} is not what GitLab's runner protocol says")]
-    Nonsense {
-        /// What was to be done.
-        action: &'static str,
-        /// Where.
-        server: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-}
-
-fn colon(message: &str) -> String {
-    if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
-    }
-}
-
-impl ClientError {
-    /// The status, when there was an answer.
-    pub(crate) fn status(&self) -> Option<StatusCode> {
-        match self {
-            Self::Refused { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-
-    /// Whether the server said no to the token.
-    pub fn is_refusal(&self) -> bool {
-        matches!(
-            self.status(),
-            Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND)
-        )
-    }
-
-    /// How long the server wants to be left alone.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-
-    /// Whether the same call may succeed later: no answer, or a server that is not well.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::NoAnswer { .. } => true,
-            Self::Refused { status, .. } => {
-                status.is_server_error()
-                    || matches!(
-                        *status,
-                        StatusCode::TOO_MANY_REQUESTS
-                            | StatusCode::REQUEST_TIMEOUT
-                            | StatusCode::CONFLICT
-                    )
-            }
-            _ => false,
-        }
-    }
 }
 
 /// The answer to a request for a job.
@@ -174,7 +84,7 @@ pub(crate) enum Updated {
 }
 
 impl Client {
-    pub(crate) fn new(url: &str, ca_file: Option<&std::path::Path>) -> Result<Self, ClientError> {
+    pub(crate) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, ClientError> {
         let base = url.trim_end_matches('/');
         let wrong = || ClientError::Address {
             url: url.chars().take(200).collect(),
@@ -283,6 +193,68 @@ impl Client {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(Updated::Gone),
             _ => Err(answer.refused().await),
         }
+    }
+}
+
+impl Client {
+    pub(crate) async fn upload_artifacts(
+        &self,
+        job: JobKey<'_>,
+        parcel: &Parcel,
+    ) -> Result<(), ClientError> {
+        let path = format!("jobs/{}/artifacts", job.id);
+        let call = Call::new(self, "upload artifacts", Method::POST, &path).limit(TRANSFER_LIMIT);
+        let cannot_read = |source| ClientError::File {
+            path: parcel.file.clone(),
+            source,
+        };
+        let file = fs_err::tokio::File::open(&parcel.file)
+            .await
+            .map_err(cannot_read)?;
+        let length = file.metadata().await.map_err(cannot_read)?.len();
+        let stream = reqwest::Body::wrap_stream(ReaderStream::with_capacity(file, 64 * 1024));
+        let part = Part::stream_with_length(stream, length).file_name(parcel.name.clone());
+        let form = Form::new().part("file", part);
+        let mut query = vec![
+            ("artifact_format", parcel.format),
+            ("artifact_type", parcel.kind.as_str()),
+        ];
+        query.extend(parcel.expire_in.as_deref().map(|time| ("expire_in", time)));
+        let request = |request: RequestBuilder| {
+            request
+                .header(name::JOB_TOKEN, job.token.expose())
+                .query(&query)
+                .multipart(form)
+        };
+        call.send(request).await?.ok().await.map(drop)
+    }
+
+    /// Writes the archive into `file`.
+    pub(crate) async fn download_artifacts(
+        &self,
+        job: JobKey<'_>,
+        file: &Path,
+    ) -> Result<(), ClientError> {
+        const ACTION: &str = "download artifacts";
+        let path = format!("jobs/{}/artifacts", job.id);
+        let call = Call::new(self, ACTION, Method::GET, &path).limit(TRANSFER_LIMIT);
+        let request = |request: RequestBuilder| request.header(name::JOB_TOKEN, job.token.expose());
+        let mut answer = call.send(request).await?.ok().await?;
+        let cannot_write = |source| ClientError::File {
+            path: file.to_owned(),
+            source,
+        };
+        let mut to = fs_err::tokio::File::create(file)
+            .await
+            .map_err(cannot_write)?;
+        loop {
+            match answer.response.chunk().await {
+                Ok(Some(chunk)) => to.write_all(&chunk).await.map_err(cannot_write)?,
+                Ok(None) => break,
+                Err(source) => return Err(self.no_answer(ACTION, source)),
+            }
+        }
+        to.flush().await.map_err(cannot_write)
     }
 }
 

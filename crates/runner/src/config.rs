@@ -10,6 +10,16 @@ use std::path::{Path, PathBuf};
 use model::Secret;
 use serde::{Deserialize, Serialize};
 
+/// What the file tells who opens it.
+const HEAD: &str = "\
+# The runners of this machine: `lotse runner register` adds one, `lotse runner run` has them work.
+# Beside what is here a [[runner]] may have:
+#   shell = \"sh\"                     in place of bash
+#   ca_file = \"/path/of/ca.pem\"      certificates to trust beyond the system's
+#   environment = { NAME = \"value\" } variables for every job
+# Comments of your own are not kept.
+
+";
 const DEFAULT_CONCURRENT: u32 = 4;
 const DEFAULT_OUTPUT_LIMIT_KIB: u64 = 4096;
 
@@ -112,11 +122,13 @@ impl Config {
     /// # Errors
     /// When it cannot be written; the old one is then still there.
     pub fn save(&self, path: &Path) -> Result<(), ConfigError> {
-        let text = toml::to_string_pretty(self)
+        let tables = toml::to_string_pretty(self)
             .expect("a configuration has only tables, texts and numbers");
-        replace_file(path, text.as_bytes()).map_err(|source| ConfigError::Write {
-            path: path.to_owned(),
-            source,
+        replace_file(path, format!("{HEAD}{tables}").as_bytes()).map_err(|source| {
+            ConfigError::Write {
+                path: path.to_owned(),
+                source,
+            }
         })
     }
 
@@ -164,7 +176,11 @@ fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
 /// Makes a folder that only its owner may enter; one that exists stays as it is.
 pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(folder)
+    let made = builder.recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        let message = format!("cannot make the folder {}: {error}", folder.display());
+        std::io::Error::new(error.kind(), message)
+    })
 }
 
 #[cfg(test)]

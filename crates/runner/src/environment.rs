@@ -41,7 +41,10 @@ pub(crate) fn base(
     own: impl Iterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {
     let known = |name: &str| NAMES.contains(&name) || name.starts_with("LC_");
-    let mut base = BTreeMap::from([("PATH".to_owned(), USUAL_PATH.to_owned())]);
+    let mut base = BTreeMap::from([
+        ("PATH".to_owned(), USUAL_PATH.to_owned()),
+        ("HOME".to_owned(), config.directory.display().to_string()),
+    ]);
     base.extend(own.filter(|(name, _)| known(name)));
     base.extend(config.environment.clone());
     base

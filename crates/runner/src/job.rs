@@ -2,12 +2,12 @@
 //! log, has the work done, says how it ended.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Secret;
-use runner_api::{FailureReason, JobResponse, JobState, UpdateRequest, Variable};
+use runner_api::{FailureReason, JobResponse, JobState, UpdateRequest};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -16,14 +16,16 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::config::{RunnerConfig, private_folder};
 use crate::leftovers::Leftovers;
+use crate::limits::{Cause, Limits};
 use crate::log::JobLog;
 use crate::mask::Masker;
-use crate::register::{architecture, version_info};
+use crate::register::version_info;
 use crate::sources;
+use crate::surroundings::{Surroundings, project_path, surroundings};
 use crate::tree::Trees;
 use crate::upload::{Order, Report, Upload, chain};
 use crate::variables::Variables;
-use crate::work::{Cause, Limits, Place, Work, WorkError, green, in_words};
+use crate::work::{Work, WorkError, green};
 
 /// When the server sets no limit.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -41,6 +43,9 @@ pub(crate) struct Workshop {
     pub(crate) leftovers: Arc<Leftovers>,
     pub(crate) trees: Trees,
     pub(crate) shutdown: CancellationToken,
+    /// Locked: no other process works with this registration.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(crate) lock: File,
 }
 
 /// A job and the slot that it got.
@@ -149,6 +154,7 @@ impl Session {
             shell: &workshop.shell,
             log: &self.log,
             trees: &workshop.trees,
+            client: &workshop.client,
             limits: Limits {
                 orders: self.orders.clone(),
                 shutdown: workshop.shutdown.clone(),
@@ -191,21 +197,12 @@ fn greet(workshop: &Workshop, job: &JobResponse, log: &JobLog) {
 
 /// The last line of a log.
 fn verdict(result: &Result<(), WorkError>) -> String {
-    let failed = |reason: String| format!("{RED}ERROR: Job failed{reason}{RESET}");
     match result {
         Ok(()) => green("Job succeeded"),
-        Err(WorkError::Script(code)) => failed(format!(": exit status {code}")),
-        Err(WorkError::Stopped(Cause::Canceled | Cause::Aborted)) => {
-            failed(": canceled".to_owned())
+        Err(error @ (WorkError::System(_) | WorkError::Stopped(Cause::Shutdown))) => {
+            format!("{RED}ERROR: Job failed (system failure): {error}{RESET}")
         }
-        Err(WorkError::Stopped(Cause::Shutdown)) => {
-            failed(" (system failure): the runner was stopped".to_owned())
-        }
-        Err(WorkError::Stopped(Cause::TimedOut(limit))) => {
-            failed(format!(": execution took longer than {}", in_words(*limit)))
-        }
-        Err(WorkError::Configuration(reason)) => failed(format!(": {reason}")),
-        Err(WorkError::System(reason)) => failed(format!(" (system failure): {reason}")),
+        Err(error) => format!("{RED}ERROR: Job failed: {error}{RESET}"),
     }
 }
 
@@ -254,134 +251,6 @@ async fn report_without_log(workshop: &Workshop, job: &JobResponse, reason: &str
     }
 }
 
-/// Where the job works, and its variables.
-struct Surroundings {
-    place: Place,
-    variables: Variables,
-    /// What is wrong with the place that the job asks for.
-    problem: Option<String>,
-}
-
-/// The runner's own variables come last, and count.
-fn surroundings(workshop: &Workshop, assignment: &Assignment) -> Surroundings {
-    let (config, job) = (&workshop.config, &assignment.job);
-    let builds = config.directory.join("builds");
-    let usual = builds
-        .join(config.short_token())
-        .join(assignment.slot.to_string())
-        .join(project_folder(job));
-    let mut all = job.variables.clone();
-    all.extend(runner_variables(workshop, assignment, &builds));
-    let expand = |place: &Place| {
-        let mut all = all.clone();
-        all.push(public(
-            "CI_PROJECT_DIR",
-            &place.project.display().to_string(),
-        ));
-        Variables::expand(&all, &place.temporary, &workshop.base)
-    };
-    let place = Place::new(usual);
-    let variables = expand(&place);
-    match variables.get("GIT_CLONE_PATH") {
-        None | Some("") => Surroundings {
-            place,
-            variables,
-            problem: None,
-        },
-        Some(wanted) => match within(&builds, Path::new(wanted)) {
-            Some(project) => {
-                let place = Place::new(project);
-                Surroundings {
-                    variables: expand(&place),
-                    place,
-                    problem: None,
-                }
-            }
-            None => Surroundings {
-                problem: Some(format!(
-                    "GIT_CLONE_PATH is `{wanted}`, which is not within $CI_BUILDS_DIR"
-                )),
-                place,
-                variables,
-            },
-        },
-    }
-}
-
-fn runner_variables(workshop: &Workshop, assignment: &Assignment, builds: &Path) -> Vec<Variable> {
-    let slot = assignment.slot.to_string();
-    let mut variables: Vec<Variable> = [
-        ("CI_BUILDS_DIR", builds.display().to_string().as_str()),
-        ("CI_SERVER", "yes"),
-        ("CI_CONCURRENT_ID", &slot),
-        ("CI_CONCURRENT_PROJECT_ID", &slot),
-        ("CI_SHARED_ENVIRONMENT", "true"),
-        ("CI_RUNNER_SHORT_TOKEN", workshop.config.short_token()),
-        ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),
-        (
-            "CI_RUNNER_EXECUTABLE_ARCH",
-            &format!("linux/{}", architecture()),
-        ),
-        ("CI_JOB_STATUS", "running"),
-    ]
-    .into_iter()
-    .map(|(name, value)| public(name, value))
-    .collect();
-    let token = assignment.job.token.clone();
-    let named = |variable: &Variable| variable.key == "CI_JOB_TOKEN";
-    if !assignment.job.variables.iter().any(named) {
-        variables.push(Variable {
-            key: "CI_JOB_TOKEN".to_owned(),
-            value: token,
-            masked: true,
-            raw: true,
-            ..Variable::default()
-        });
-    }
-    variables
-}
-
-fn public(key: &str, value: &str) -> Variable {
-    Variable {
-        key: key.to_owned(),
-        value: Secret::new(value),
-        public: true,
-        raw: true,
-        ..Variable::default()
-    }
-}
-
-/// `group/name`, as far as it is fit for a path.
-fn project_folder(job: &JobResponse) -> PathBuf {
-    let path = project_path(job);
-    let safe = within(Path::new("/"), &Path::new("/").join(path));
-    match safe.as_deref().and_then(|safe| safe.strip_prefix("/").ok()) {
-        Some(safe) if !safe.as_os_str().is_empty() => safe.to_owned(),
-        _ => PathBuf::from(format!("project-{}", job.job_info.project_id)),
-    }
-}
-
-fn project_path(job: &JobResponse) -> &str {
-    let given = job.job_info.project_full_path.as_str();
-    let variable = || {
-        let mut variables = job.variables.iter().rev();
-        variables.find(|variable| variable.key == "CI_PROJECT_PATH")
-    };
-    match (given, variable()) {
-        ("", Some(variable)) => variable.value.expose(),
-        ("", None) => &job.job_info.project_name,
-        (given, _) => given,
-    }
-}
-
-/// The path, when it lies below `folder` and goes there without detours.
-fn within(folder: &Path, path: &Path) -> Option<PathBuf> {
-    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    let rest = path.strip_prefix(folder).ok()?;
-    let below = rest.components().next().is_some() && rest.components().all(plain);
-    below.then(|| path.to_owned())
-}
-
 /// Hides masked variables and everything that the job or the runner proves itself with.
 fn masker(workshop: &Workshop, job: &JobResponse, variables: &Variables) -> Masker {
     let sources = sources::secrets(&job.git_info);
@@ -394,41 +263,4 @@ fn masker(workshop: &Workshop, job: &JobResponse, variables: &Variables) -> Mask
             .chain(tokens)
             .chain(sources.iter().map(String::as_str)),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_project_stays_in_its_folder() {
-        for (path, folder) in [
-            ("group/name", "group/name"),
-            ("a/b/c", "a/b/c"),
-            ("../../etc", "project-7"),
-            ("a/../../b", "project-7"),
-            ("/etc", "etc"),
-            ("", "project-7"),
-        ] {
-            let mut job = JobResponse::default();
-            job.job_info.project_id = 7;
-            job.job_info.project_full_path = path.to_owned();
-            assert_eq!(project_folder(&job), Path::new(folder), "{path}");
-        }
-    }
-
-    #[test]
-    fn within_is_below_and_without_detours() {
-        let builds = Path::new("/srv/builds");
-        assert!(within(builds, Path::new("/srv/builds/a")).is_some());
-        for path in [
-            "/srv/builds",
-            "/srv/builds/../x",
-            "/etc",
-            "a",
-            "/srv/builds2/a",
-        ] {
-            assert!(within(builds, Path::new(path)).is_none(), "{path}");
-        }
-    }
 }

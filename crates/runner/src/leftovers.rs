@@ -20,6 +20,8 @@ pub(crate) const MARK: &str = "LOTSE_JOB_PROCESS";
 const ROUNDS: u32 = 200;
 /// The round at which SIGKILL follows SIGTERM.
 const KILL_ROUND: u32 = 100;
+/// So often a process that shows no environment is looked at again.
+const UNCLEAR_ROUNDS: u32 = 3;
 const ROUND_PAUSE: Duration = Duration::from_millis(10);
 /// A dead child that nobody has waited for in this time is an orphan that was left to us.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
@@ -68,15 +70,21 @@ impl Leftovers {
         for round in 0..ROUNDS {
             let children = children();
             self.bury_forgotten(&children);
-            let found: Vec<Pid> = children
-                .into_iter()
-                .filter(|&child| is_leftover(child, marked))
-                .collect();
-            if found.is_empty() {
-                return;
+            let mut unclear = false;
+            let mut found = false;
+            for child in children {
+                match guess(child, marked) {
+                    Guess::Leftover => {
+                        found = true;
+                        end_one(child, round);
+                    }
+                    Guess::Unclear => unclear = true,
+                    Guess::NotOurs => {}
+                }
             }
-            for child in found {
-                end_one(child, round);
+            let again = found || (unclear && round < UNCLEAR_ROUNDS);
+            if !again {
+                return;
             }
             tokio::time::sleep(ROUND_PAUSE).await;
         }
@@ -129,10 +137,21 @@ fn end_one(child: Pid, round: u32) {
     let _ = waitpid(Some(child), WaitOptions::NOHANG);
 }
 
-fn is_leftover(child: Pid, marked: Marked<'_>) -> bool {
+enum Guess {
+    Leftover,
+    NotOurs,
+    /// It shows no environment: it may be about to become another program.
+    Unclear,
+}
+
+fn guess(child: Pid, marked: Marked<'_>) -> Guess {
     match environment(child) {
-        Ok(environment) => has_mark(&environment, |mark| mark == marked.mark),
-        Err(error) => marked.alone && error.kind() == io::ErrorKind::PermissionDenied,
+        Ok(environment) if environment.is_empty() && !is_dead(child) => Guess::Unclear,
+        Ok(environment) if has_mark(&environment, |mark| mark == marked.mark) => Guess::Leftover,
+        Err(error) if marked.alone && error.kind() == io::ErrorKind::PermissionDenied => {
+            Guess::Leftover
+        }
+        _ => Guess::NotOurs,
     }
 }
 
@@ -199,6 +218,11 @@ mod tests {
             command.arg("60").env(MARK, mark).spawn().unwrap()
         };
         let (mut marked, mut other) = (start(&mark), start("s_other:7:0"));
+        // A program that has only just begun shows no environment yet.
+        let pid = Pid::from_child(&marked);
+        while environment(pid).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         end_all_marked(&prefix);
         assert!(!marked.wait().unwrap().success());
         assert!(

@@ -6,12 +6,16 @@
 
 mod config;
 mod defaults;
+mod desk;
 mod register;
 mod runner;
 
 mod job;
+mod limits;
+mod surroundings;
 mod work;
 
+mod artifacts;
 mod environment;
 mod leftovers;
 mod process;

@@ -1,32 +1,24 @@
 //! The runner at large: asks its server for jobs as long as it has a slot free, and never gives up.
 
+use std::fs::TryLockError;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use runner_api::JobRequest;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backoff::Backoff;
-use crate::client::{Client, ClientError, Work};
+use crate::client::{Client, ClientError};
 use crate::config::{Config, RunnerConfig};
+use crate::desk::Desk;
 use crate::environment;
 use crate::job::{self, Assignment, Workshop};
 use crate::leftovers::{self, Leftovers};
-use crate::register::version_info;
 use crate::tree::Trees;
-use crate::upload::chain;
 
-/// A server that answers "no job" sooner than this does not hold requests.
-const HELD: Duration = Duration::from_secs(1);
-/// How often such a server is asked.
-const ASK_PAUSE: Duration = Duration::from_secs(3);
-const REFUSALS: u32 = 3;
-const REFUSED_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// What an aborted job may still take to tell its server.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -62,6 +54,16 @@ pub enum RunnerError {
         name: String,
         /// What was looked for.
         wanted: String,
+    },
+    /// Another process works there.
+    #[error(
+        "the runner `{name}` is at work already: another process holds {}", lock.display()
+    )]
+    AtWork {
+        /// Which runner.
+        name: String,
+        /// What tells.
+        lock: PathBuf,
     },
     /// No place to work.
     #[error("the runner `{name}` cannot use its folder")]
@@ -132,12 +134,20 @@ fn workshop(
         name: name(),
         source,
     })?;
+    let unusable = |source| RunnerError::Folder {
+        name: config.name.clone(),
+        source,
+    };
     let folder = crate::config::private_folder(&config.directory)
         .and_then(|()| fs_err::canonicalize(&config.directory))
-        .map_err(|source| RunnerError::Folder {
-            name: name(),
-            source,
-        })?;
+        .map_err(unusable)?;
+    let lock = folder.join(format!("{}.lock", config.system_id));
+    let file = fs_err::File::create(&lock).map_err(unusable)?.into_file();
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(RunnerError::AtWork { name: name(), lock }),
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
     Ok(Workshop {
         config: RunnerConfig {
             directory: folder,
@@ -148,6 +158,7 @@ fn workshop(
         base,
         leftovers: Arc::clone(leftovers),
         trees: Trees::default(),
+        lock: file,
         shutdown: shutdown.abort.clone(),
     })
 }
@@ -251,106 +262,4 @@ async fn last_words(abort: &CancellationToken) {
     abort.cancelled().await;
     // The scripts get their grace, then the server hears of it.
     sleep(LAST_WORDS + Duration::from_secs(11)).await;
-}
-
-/// Where jobs are asked for.
-struct Desk {
-    workshop: Arc<Workshop>,
-    last_update: String,
-    backoff: Backoff,
-    refusals: u32,
-    away: bool,
-    asked_again: bool,
-}
-
-impl Desk {
-    fn new(workshop: &Arc<Workshop>) -> Self {
-        Self {
-            workshop: Arc::clone(workshop),
-            last_update: String::new(),
-            backoff: Backoff::new(),
-            refusals: 0,
-            away: false,
-            asked_again: false,
-        }
-    }
-
-    /// Asks until there is a job.
-    async fn next_job(&mut self) -> runner_api::JobResponse {
-        loop {
-            let begin = Instant::now();
-            match self.workshop.client.request_job(&self.request()).await {
-                Ok(work) => {
-                    self.is_back();
-                    if let Some(job) = self.answered(work, begin).await {
-                        return job;
-                    }
-                }
-                Err(error) => self.failed(&error).await,
-            }
-        }
-    }
-
-    fn request(&self) -> JobRequest {
-        let config = &self.workshop.config;
-        JobRequest {
-            info: version_info(),
-            token: config.token.clone(),
-            system_id: config.system_id.clone(),
-            last_update: self.last_update.clone(),
-        }
-    }
-
-    /// A server that does not hold requests is asked every few seconds; one that says that its
-    /// queue has changed, at once.
-    async fn answered(&mut self, work: Work, begin: Instant) -> Option<runner_api::JobResponse> {
-        let cursor = work.last_update.unwrap_or_default();
-        let news = cursor != self.last_update;
-        self.last_update = cursor;
-        if let Some(job) = work.job {
-            self.asked_again = false;
-            return Some(*job);
-        }
-        if begin.elapsed() < HELD && (!news || self.asked_again) {
-            sleep(ASK_PAUSE).await;
-            self.asked_again = false;
-        } else {
-            self.asked_again = true;
-        }
-        None
-    }
-
-    fn is_back(&mut self) {
-        if std::mem::take(&mut self.away) {
-            tracing::info!(runner = self.workshop.config.name, "the server is back");
-        }
-        self.refusals = 0;
-        self.backoff = Backoff::new();
-    }
-
-    async fn failed(&mut self, error: &ClientError) {
-        let runner = self.workshop.config.name.as_str();
-        if error.status() == Some(StatusCode::FORBIDDEN) {
-            self.refusals += 1;
-            if self.refusals >= REFUSALS {
-                self.refusals = 0;
-                tracing::error!(
-                    runner,
-                    error = %chain(error),
-                    minutes = REFUSED_PAUSE.as_secs() / 60,
-                    "the server refused the runner's token {REFUSALS} times: pausing; \
-                     `lotse runner verify` checks it, `lotse runner register` makes a new one"
-                );
-                sleep(REFUSED_PAUSE).await;
-                return;
-            }
-        }
-        if !std::mem::replace(&mut self.away, true) {
-            tracing::warn!(runner, error = %chain(error), "cannot ask for jobs; trying on");
-        }
-        match error.retry_after() {
-            Some(pause) => sleep(pause.min(Duration::from_secs(60))).await,
-            None => sleep(self.backoff.next()).await,
-        }
-    }
 }

@@ -152,15 +152,15 @@ mod tests {
         std::thread::sleep(TICK * 2);
         let changes: [(&str, &dyn Fn()); 5] = [
             ("same size", &|| {
-                fs_err::write(root.join("a"), "two").unwrap()
+                fs_err::write(root.join("a"), "two").unwrap();
             }),
             ("new file", &|| fs_err::write(root.join("b"), "").unwrap()),
             ("new folder", &|| {
-                fs_err::create_dir(root.join("e")).unwrap()
+                fs_err::create_dir(root.join("e")).unwrap();
             }),
             ("gone", &|| fs_err::remove_file(root.join("b")).unwrap()),
             ("renamed", &|| {
-                fs_err::rename(root.join("a"), root.join("c")).unwrap()
+                fs_err::rename(root.join("a"), root.join("c")).unwrap();
             }),
         ];
         for (name, change) in changes {

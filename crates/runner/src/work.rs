@@ -4,19 +4,21 @@
 //! about it is not decided here but in [`crate::job`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use runner_api::{JobResponse, Step, StepName};
+use runner_api::{Artifact, Dependency, JobResponse, Step, StepName};
 use tokio::process::Command;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
+use crate::artifacts::Artifacts;
+use crate::client::Client;
 use crate::config::private_folder;
 use crate::leftovers::MARK;
+use crate::limits::{Cause, Limits, in_words, parse_duration};
 use crate::log::JobLog;
 use crate::process::{self, Ended};
 use crate::script::script;
@@ -27,22 +29,10 @@ use crate::variables::Variables;
 
 const AFTER_SCRIPT_LIMIT: Duration = Duration::from_secs(5 * 60);
 const GREEN: &str = "\u{1b}[32;1m";
+const YELLOW: &str = "\u{1b}[0;33m";
 const CYAN: &str = "\u{1b}[36;1m";
 const RESET: &str = "\u{1b}[0;m";
 const CLEAR_LINE: &str = "\u{1b}[0K";
-
-/// Why work was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// Someone cancelled the job; after_script still runs.
-    Canceled,
-    /// The server does not want the job any more.
-    Aborted,
-    /// The runner itself is being stopped.
-    Shutdown,
-    /// The job, or its script, took longer than this.
-    TimedOut(Duration),
-}
 
 /// How the scripts came out, if not well.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,49 +47,23 @@ pub(crate) enum WorkError {
     System(String),
 }
 
-/// How long work may go on.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    pub(crate) orders: watch::Receiver<Order>,
-    pub(crate) shutdown: CancellationToken,
-    /// Orders below this are not listened to.
-    pub(crate) heed: Order,
-    pub(crate) begin: Instant,
-    pub(crate) longest: Duration,
+impl From<Cause> for WorkError {
+    fn from(cause: Cause) -> Self {
+        Self::Stopped(cause)
+    }
 }
 
-impl Limits {
-    /// Returns when one of the limits is reached.
-    pub(crate) async fn reached(&self) -> Cause {
-        let mut orders = self.orders.clone();
-        tokio::select! {
-            order = orders.wait_for(|order| *order >= self.heed) => match order.as_deref() {
-                Ok(Order::Cancel) => Cause::Canceled,
-                _ => Cause::Aborted,
-            },
-            () = self.shutdown.cancelled() => Cause::Shutdown,
-            () = sleep_until(self.begin + self.longest) => Cause::TimedOut(self.longest),
-        }
-    }
-
-    /// Waits, unless a limit is reached before.
-    pub(crate) async fn pause(&self, pause: Duration) -> Result<(), Cause> {
-        tokio::select! {
-            () = sleep(pause) => Ok(()),
-            cause = self.reached() => Err(cause),
-        }
-    }
-
-    /// The same limits, but at most `longest` from now.
-    fn at_most(&self, longest: Option<Duration>) -> Self {
-        let now = Instant::now();
-        match longest {
-            Some(longest) if now + longest < self.begin + self.longest => Self {
-                begin: now,
-                longest,
-                ..self.clone()
-            },
-            _ => self.clone(),
+/// As the last line of a log says it.
+impl fmt::Display for WorkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script(code) => write!(f, "exit status {code}"),
+            Self::Stopped(Cause::Canceled | Cause::Aborted) => f.write_str("canceled"),
+            Self::Stopped(Cause::Shutdown) => f.write_str("the runner was stopped"),
+            Self::Stopped(Cause::TimedOut(limit)) => {
+                write!(f, "execution took longer than {}", in_words(*limit))
+            }
+            Self::Configuration(reason) | Self::System(reason) => f.write_str(reason),
         }
     }
 }
@@ -135,6 +99,7 @@ pub(crate) struct Work<'a> {
     pub(crate) log: &'a JobLog,
     pub(crate) limits: Limits,
     pub(crate) trees: &'a Trees,
+    pub(crate) client: &'a Client,
 }
 
 impl Work<'_> {
@@ -148,12 +113,16 @@ impl Work<'_> {
 
     async fn steps(&mut self) -> Result<(), WorkError> {
         self.get_sources().await?;
+        self.download_artifacts().await?;
         let result = self.script().await;
+        self.variables.set("CI_JOB_STATUS", status(&result));
         match &result {
-            Err(WorkError::Stopped(cause)) if !self.after_script_follows(*cause) => {}
-            _ => self.after_script(&result).await,
+            Err(WorkError::Stopped(cause)) if !self.after_script_follows(*cause) => result,
+            _ => {
+                self.after_script().await;
+                self.upload_artifacts(result).await
+            }
         }
-        result
     }
 
     /// After a cancelled job, and after a script that took longer than `RUNNER_SCRIPT_TIMEOUT`,
@@ -210,6 +179,69 @@ impl Work<'_> {
         }
     }
 
+    async fn download_artifacts(&self) -> Result<(), WorkError> {
+        let made_some = |dependency: &&Dependency| {
+            let file = dependency.artifacts_file.as_ref();
+            file.is_some_and(|file| !file.filename.is_empty())
+        };
+        let dependencies: Vec<_> = self.job.dependencies.iter().filter(made_some).collect();
+        if dependencies.is_empty() {
+            return Ok(());
+        }
+        let section = self.section("download_artifacts", "Downloading artifacts");
+        let environment = self.environment();
+        let artifacts = self.artifacts(&environment);
+        for dependency in dependencies {
+            artifacts.fetch(dependency).await?;
+        }
+        section.end();
+        Ok(())
+    }
+
+    /// A job whose artifacts do not reach the server has failed, even if its script has not.
+    async fn upload_artifacts(&self, result: Result<(), WorkError>) -> Result<(), WorkError> {
+        if matches!(result, Err(WorkError::Stopped(Cause::Canceled))) {
+            return result;
+        }
+        let wanted = |artifact: &&Artifact| artifact.when.holds(result.is_ok());
+        let wanted: Vec<_> = self.job.artifacts.iter().filter(wanted).collect();
+        if wanted.is_empty() {
+            return result;
+        }
+        let name = if result.is_ok() {
+            "upload_artifacts_on_success"
+        } else {
+            "upload_artifacts_on_failure"
+        };
+        let section = self.section(name, "Uploading artifacts");
+        let environment = self.environment();
+        let artifacts = self.artifacts(&environment);
+        let mut outcome = result;
+        for artifact in wanted {
+            let sent = artifacts.send(artifact).await;
+            if let (Err(_), Err(error)) = (&outcome, &sent) {
+                self.log.line(&yellow(&format!("WARNING: {error}")));
+            }
+            outcome = outcome.and(sent);
+        }
+        section.end();
+        outcome
+    }
+
+    fn artifacts<'b>(&'b self, environment: &'b [(String, String)]) -> Artifacts<'b> {
+        Artifacts {
+            client: self.client,
+            job: self.job.id,
+            token: &self.job.token,
+            project: &self.place.project,
+            temporary: &self.place.temporary,
+            variables: &self.variables,
+            environment,
+            log: self.log,
+            limits: &self.limits,
+        }
+    }
+
     async fn script(&mut self) -> Result<(), WorkError> {
         let Some(step) = self.step(&StepName::Script) else {
             return Ok(());
@@ -225,19 +257,13 @@ impl Work<'_> {
         result
     }
 
-    async fn after_script(&mut self, result: &Result<(), WorkError>) {
+    async fn after_script(&self) {
         let Some(step) = self.step(&StepName::AfterScript) else {
             return;
         };
         if step.script.is_empty() {
             return;
         }
-        let status = match result {
-            Ok(()) => "success",
-            Err(WorkError::Stopped(Cause::Canceled)) => "canceled",
-            Err(_) => "failed",
-        };
-        self.variables.set("CI_JOB_STATUS", status);
         let section = self.section("after_script", "Running after_script");
         self.log.line(&green("Running after script..."));
         let limit = self.duration("RUNNER_AFTER_SCRIPT_TIMEOUT");
@@ -245,19 +271,10 @@ impl Work<'_> {
             .limits
             .at_most(Some(limit.unwrap_or(AFTER_SCRIPT_LIMIT)));
         limits.heed = Order::Abort;
-        let warning = match self.execute(&step.script, &limits).await {
-            Ok(()) => None,
-            Err(WorkError::Script(code)) => Some(format!("exit status {code}")),
-            Err(WorkError::Stopped(Cause::TimedOut(limit))) => {
-                Some(format!("it took longer than {}", in_words(limit)))
-            }
-            Err(WorkError::Stopped(_)) => Some("it was stopped".to_owned()),
-            Err(WorkError::Configuration(reason) | WorkError::System(reason)) => Some(reason),
-        };
-        if let Some(warning) = warning {
-            self.log.line(&format!(
-                "\u{1b}[0;33mWARNING: after_script failed, but job will continue unaffected: {warning}{RESET}"
-            ));
+        if let Err(error) = self.execute(&step.script, &limits).await {
+            self.log.line(&yellow(&format!(
+                "WARNING: after_script failed, but job will continue unaffected: {error}"
+            )));
         }
         section.end();
     }
@@ -322,6 +339,15 @@ impl Work<'_> {
     }
 }
 
+/// What after_script sees as `CI_JOB_STATUS`.
+fn status(result: &Result<(), WorkError>) -> &'static str {
+    match result {
+        Ok(()) => "success",
+        Err(WorkError::Stopped(Cause::Canceled)) => "canceled",
+        Err(_) => "failed",
+    }
+}
+
 struct Section<'a> {
     name: &'static str,
     log: Option<&'a JobLog>,
@@ -345,6 +371,10 @@ fn unix_time() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+pub(crate) fn yellow(text: &str) -> String {
+    format!("{YELLOW}{text}{RESET}")
+}
+
 pub(crate) fn green(text: &str) -> String {
     format!("{GREEN}{text}{RESET}")
 }
@@ -362,53 +392,4 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(content))
         .map_err(describe)
-}
-
-/// Go's form of durations, which GitLab's variables have: `1h30m`, `90s`, `5m`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let amount: u32 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let (unit, length) = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]
-            .into_iter()
-            .find(|(unit, _)| rest.starts_with(unit))?;
-        total += Duration::from_millis(length).checked_mul(amount)?;
-        rest = &rest[unit.len()..];
-    }
-    (!total.is_zero()).then_some(total)
-}
-
-/// `1h 0m 30s`.
-pub(crate) fn in_words(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m {s}s"),
-        (h, m, s) => format!("{h}h {m}m {s}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, seconds) in [
-            ("5m", Some(300)),
-            ("1h30m", Some(5400)),
-            ("90s", Some(90)),
-            ("1500ms", Some(1)),
-            ("", None),
-            ("5", None),
-            ("0s", None),
-            ("5 minutes", None),
-            ("99999999999h", None),
-        ] {
-            assert_eq!(parse_duration(text).map(|d| d.as_secs()), seconds, "{text}");
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! A server that is away, forgets, refuses or changes its mind: no job and no line is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::time::Duration;
@@ -206,4 +208,16 @@ async fn registration() {
         error.contains("403") && error.contains("invalid token supplied"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn two_processes_cannot_work_with_one_registration() {
+    let server = Server::start();
+    let runner = AtWork::start(&server);
+    let config = support::config(&server.url, runner.folder.path());
+    let second = runner::Config {
+        runners: vec![config],
+    };
+    let error = runner::Runner::new(second, runner::Shutdown::default()).unwrap_err();
+    assert!(error.to_string().contains("is at work already"), "{error}");
 }

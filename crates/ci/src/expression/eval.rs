@@ -24,25 +24,11 @@ impl Expression {
         }
     }
 
-    /// All variables that it asks for.
-    pub(crate) fn variables<'e>(&'e self, found: &mut Vec<&'e str>) {
-        match self {
-            Self::Variable(name) => found.push(name),
-            Self::Compare(_, left, right) | Self::And(left, right) | Self::Or(left, right) => {
-                left.variables(found);
-                right.variables(found);
-            }
-            Self::Null | Self::Text(_) | Self::Pattern(_) => {}
-        }
-    }
-
     fn outcome<'e, 'v: 'e>(&'e self, lookup: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> Outcome<'e> {
         match self {
             Self::Null => Outcome::Null,
             Self::Text(text) => Outcome::Text(Cow::Borrowed(text)),
-            Self::Variable(name) => {
-                lookup(name).map_or(Outcome::Null, |value| Outcome::Text(value))
-            }
+            Self::Variable(name) => lookup(name).map_or(Outcome::Null, Outcome::Text),
             Self::Pattern(regex) => Outcome::Pattern(Cow::Borrowed(regex)),
             Self::And(left, right) => match left.outcome(lookup) {
                 Outcome::Null | Outcome::Truth(false) => Outcome::Truth(false),

@@ -189,8 +189,8 @@ fn token(text: &str) -> Result<(Token, usize), ParseError> {
 }
 
 fn variable(text: &str) -> Result<(Token, usize), ParseError> {
-    if text.starts_with("${") {
-        let name: String = text[2..].chars().take_while(|&c| c != '}').collect();
+    if let Some(rest) = text.strip_prefix("${") {
+        let name: String = rest.chars().take_while(|&c| c != '}').collect();
         return fail(
             "`${…}` is no variable here",
             Some(&format!("write `${name}` without braces")),

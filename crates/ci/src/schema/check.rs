@@ -1,14 +1,90 @@
 //! Holds a tree against a shape and says everything that does not fit.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use super::{List, Map, Shape, Text, text};
 use crate::nearest::nearest;
 use crate::report::{Problem, Report};
 use crate::yaml::{Entry, Node, Value};
 
-/// Checks a value; `what` names it in messages: `` `retry` of job `build` ``.
-pub(crate) fn check(node: &Node, shape: &Shape, what: &str, report: &mut Report) {
+/// What is being checked, for messages: `` an entry of `cache:key:files` of job `build` ``. It is a
+/// chain on the stack, as most values are right and need no name.
+pub(crate) struct What<'w> {
+    outer: Option<&'w What<'w>>,
+    part: Part<'w>,
+}
+
+enum Part<'w> {
+    /// What all of it belongs to.
+    Owner(&'w str),
+    Job(&'w str),
+    Key(&'w str),
+    Item(&'w str),
+}
+
+impl<'w> What<'w> {
+    /// Keywords of the file.
+    pub(crate) const FILE: What<'static> = What {
+        outer: None,
+        part: Part::Owner(""),
+    };
+
+    /// Keywords of a job.
+    pub(crate) fn job(name: &'w str) -> Self {
+        Self {
+            outer: None,
+            part: Part::Job(name),
+        }
+    }
+
+    /// Keywords of something else.
+    pub(crate) fn of(owner: &'w str) -> Self {
+        Self {
+            outer: None,
+            part: Part::Owner(owner),
+        }
+    }
+
+    pub(crate) fn key<'o>(&'o self, key: &'o str) -> What<'o> {
+        What {
+            outer: Some(self),
+            part: Part::Key(key),
+        }
+    }
+
+    fn item<'o>(&'o self, name: &'o str) -> What<'o> {
+        What {
+            outer: Some(self),
+            part: Part::Item(name),
+        }
+    }
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut keys = Vec::new();
+        let mut owner = String::new();
+        let mut next = Some(self);
+        while let Some(what) = next {
+            match what.part {
+                Part::Key(key) => keys.push(key),
+                Part::Item(_) | Part::Owner("") => {}
+                Part::Owner(text) => owner = format!(" of {text}"),
+                Part::Job(name) => owner = format!(" of job `{name}`"),
+            }
+            next = what.outer;
+        }
+        keys.reverse();
+        if let Part::Item(name) = self.part {
+            write!(f, "{name} of ")?;
+        }
+        write!(f, "`{}`{owner}", keys.join(":"))
+    }
+}
+
+/// Checks a value; `what` names it in messages.
+pub(crate) fn check(node: &Node, shape: &Shape, what: &What<'_>, report: &mut Report) {
     match shape {
         Shape::Any => {}
         Shape::Same(shape) => check(node, shape, what, report),
@@ -22,11 +98,10 @@ pub(crate) fn check(node: &Node, shape: &Shape, what: &str, report: &mut Report)
         Shape::Map(map) => check_map(node, map, what, report),
         Shape::Dict(shape) => {
             for entry in entries(node) {
-                let what = format!("`{}` in {what}", entry.key);
-                check(&entry.value, shape, &what, report);
+                check(&entry.value, shape, &what.key(&entry.key), report);
             }
         }
-        Shape::Null | Shape::Bool | Shape::Number => {}
+        Shape::Null | Shape::Bool => {}
     }
 }
 
@@ -41,7 +116,6 @@ fn fits(node: &Node, shape: &Shape) -> bool {
         | (Shape::Null, Value::Null)
         | (Shape::Bool, Value::Bool(_))
         | (Shape::Integer(..), Value::Int(..))
-        | (Shape::Number, Value::Int(..) | Value::Float(..))
         | (Shape::Text(_) | Shape::Word(_) | Shape::Script { .. }, Value::Text(_))
         | (
             Shape::Text(Text::Scalar | Text::CacheKey),
@@ -56,7 +130,7 @@ fn fits(node: &Node, shape: &Shape) -> bool {
     }
 }
 
-fn check_either(node: &Node, shapes: &[Shape], what: &str, report: &mut Report) {
+fn check_either(node: &Node, shapes: &[Shape], what: &What<'_>, report: &mut Report) {
     let fitting: Vec<_> = shapes.iter().filter(|shape| fits(node, shape)).collect();
     match fitting[..] {
         [] => report.add(
@@ -78,7 +152,7 @@ fn check_either(node: &Node, shapes: &[Shape], what: &str, report: &mut Report) 
     }
 }
 
-fn mismatch(node: &Node, shape: &Shape, what: &str) -> Problem {
+fn mismatch(node: &Node, shape: &Shape, what: &What<'_>) -> Problem {
     let expected = match shape {
         Shape::Either(_) => String::new(),
         shape => format!("must be {}, but ", name(shape)),
@@ -91,14 +165,14 @@ fn mismatch(node: &Node, shape: &Shape, what: &str) -> Problem {
     };
     let problem = Problem::error("wrong-kind", node.span, message);
     match (&node.value, shape) {
-        (Value::Map(map), Shape::Text(_) | Shape::Script { .. }) if map.entries.len() == 1 => {
+        (Value::Map(map), Shape::Text(_) | Shape::Script { .. }) if is_accident(map) => {
             problem.hint("the `: ` in it makes this a mapping: put quotes around the whole text")
         }
         (
             Value::Bool(_) | Value::Int(..) | Value::Float(..),
             Shape::Text(_) | Shape::Script { .. } | Shape::Word(_),
         ) => problem.hint("put quotes around it"),
-        (Value::Text(text), Shape::Integer(..) | Shape::Bool | Shape::Number)
+        (Value::Text(text), Shape::Integer(..) | Shape::Bool)
             if !matches!(super::super::yaml::plain(text), Value::Text(_)) =>
         {
             problem.hint("take the quotes away")
@@ -108,7 +182,16 @@ fn mismatch(node: &Node, shape: &Shape, what: &str) -> Problem {
     }
 }
 
-fn check_integer(node: &Node, min: i64, max: i64, what: &str, report: &mut Report) {
+/// A text with `: ` in it that became a mapping: its key is no single word.
+fn is_accident(map: &crate::yaml::Map) -> bool {
+    let word = |key: &str| {
+        key.chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+    };
+    matches!(&map.entries[..], [entry] if !word(&entry.key))
+}
+
+fn check_integer(node: &Node, min: i64, max: i64, what: &What<'_>, report: &mut Report) {
     let number = node.as_int().unwrap_or_default();
     if !(min..=max).contains(&number) {
         let message = match max {
@@ -119,7 +202,10 @@ fn check_integer(node: &Node, min: i64, max: i64, what: &str, report: &mut Repor
     }
 }
 
-fn check_text(node: &Node, rule: Text, what: &str, report: &mut Report) {
+fn check_text(node: &Node, rule: Text, what: &What<'_>, report: &mut Report) {
+    if rule == Text::Expression && !report.is_new_condition(node.span) {
+        return;
+    }
     let text = node.scalar_text().unwrap_or_default();
     if let Err((message, hint)) = text::fits(&text, rule) {
         report.add(
@@ -128,7 +214,7 @@ fn check_text(node: &Node, rule: Text, what: &str, report: &mut Report) {
     }
 }
 
-fn check_word(node: &Node, words: &[&str], what: &str, report: &mut Report) {
+fn check_word(node: &Node, words: &[&str], what: &What<'_>, report: &mut Report) {
     let text = node.as_str().unwrap_or_default();
     if words.contains(&text) {
         return;
@@ -141,7 +227,7 @@ fn check_word(node: &Node, words: &[&str], what: &str, report: &mut Report) {
     report.add(Problem::error("wrong-value", node.span, message).hint(hint));
 }
 
-fn check_list(node: &Node, list: &List, what: &str, report: &mut Report) {
+fn check_list(node: &Node, list: &List, what: &What<'_>, report: &mut Report) {
     let items = node.as_list().unwrap_or_default();
     if items.len() < list.min {
         let message = match list.min {
@@ -171,18 +257,18 @@ fn check_list(node: &Node, list: &List, what: &str, report: &mut Report) {
     }
 }
 
-fn check_item(item: &Node, list: &List, nested: usize, what: &str, report: &mut Report) {
+fn check_item(item: &Node, list: &List, nested: usize, what: &What<'_>, report: &mut Report) {
     match &item.value {
         Value::List(items) if nested > 0 => {
             for item in items.iter() {
                 check_item(item, list, nested - 1, what, report);
             }
         }
-        _ => check(item, &list.item, &format!("an entry of {what}"), report),
+        _ => check(item, &list.item, &what.item("an entry"), report),
     }
 }
 
-fn check_script(node: &Node, may_be_empty: bool, what: &str, report: &mut Report) {
+fn check_script(node: &Node, may_be_empty: bool, what: &What<'_>, report: &mut Report) {
     let empty = match &node.value {
         Value::List(items) => items.is_empty(),
         Value::Text(text) => text.is_empty(),
@@ -195,12 +281,11 @@ fn check_script(node: &Node, may_be_empty: bool, what: &str, report: &mut Report
         );
     }
     if let Value::List(items) = &node.value {
-        let line = format!("a line of {what}");
-        check_lines(items, 10, &line, report);
+        check_lines(items, 10, &what.item("a line"), report);
     }
 }
 
-fn check_lines(items: &[Node], levels: usize, what: &str, report: &mut Report) {
+fn check_lines(items: &[Node], levels: usize, what: &What<'_>, report: &mut Report) {
     for item in items {
         match &item.value {
             Value::List(items) if levels > 0 => check_lines(items, levels - 1, what, report),
@@ -210,17 +295,11 @@ fn check_lines(items: &[Node], levels: usize, what: &str, report: &mut Report) {
 }
 
 /// Checks a mapping with known keys.
-pub(crate) fn check_map(node: &Node, map: &Map, what: &str, report: &mut Report) {
+pub(crate) fn check_map(node: &Node, map: &Map, what: &What<'_>, report: &mut Report) {
     let mut unknown = Vec::new();
     for entry in entries(node) {
         match map.key(&entry.key) {
-            Some(key) => {
-                let what = match what {
-                    "" => format!("`{}`", entry.key),
-                    what => format!("`{}` of {what}", entry.key),
-                };
-                check_at(entry, &key.shape, &what, report);
-            }
+            Some(key) => check_at(entry, &key.shape, &what.key(&entry.key), report),
             None if entry.key.starts_with('.') && map.lenient => {}
             None => unknown.push(entry),
         }
@@ -237,7 +316,7 @@ pub(crate) fn check_map(node: &Node, map: &Map, what: &str, report: &mut Report)
 }
 
 /// An empty value is marked at its key, as it has no place of its own.
-fn check_at(entry: &Entry, shape: &Shape, what: &str, report: &mut Report) {
+fn check_at(entry: &Entry, shape: &Shape, what: &What<'_>, report: &mut Report) {
     if entry.value.is_null() {
         let node = Node::new(Value::Null, entry.span);
         check(&node, shape, what, report);
@@ -265,6 +344,12 @@ fn unknown_key(entry: &Entry, map: &Map, missing: &[&[&str]]) -> Problem {
     } else {
         Problem::error("unknown-keyword", entry.span, message)
     };
+    if super::GLOBAL.key(&entry.key).is_some() && map.lenient {
+        return problem.hint(format!(
+            "`{}` belongs at the top of the file, not into a job",
+            entry.key
+        ));
+    }
     match near {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None if map.keys.len() <= 12 => {
@@ -301,7 +386,6 @@ fn name(shape: &Shape) -> String {
         Shape::Null => "nothing".to_owned(),
         Shape::Bool => "`true` or `false`".to_owned(),
         Shape::Integer(..) => "a whole number".to_owned(),
-        Shape::Number => "a number".to_owned(),
         Shape::Text(Text::Duration) => "a time such as `30 minutes`".to_owned(),
         Shape::Text(_) => "a text".to_owned(),
         Shape::Word(words) if words.len() <= 6 => quoted(words),

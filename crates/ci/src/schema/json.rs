@@ -56,7 +56,6 @@ fn shape(value: &Shape) -> Value {
         Shape::Bool => json!({ "type": "boolean" }),
         Shape::Integer(min, i64::MAX) => json!({ "type": "integer", "minimum": min }),
         Shape::Integer(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
-        Shape::Number => json!({ "type": "number" }),
         Shape::Text(rule) => text(*rule),
         Shape::Word(words) => json!({ "enum": words }),
         Shape::List(list) => {

@@ -107,7 +107,11 @@ impl<'r> Builder<'r> {
             let span = self.span(&raw);
             match event {
                 Event::Scalar(text, style, anchor, tag) => {
-                    let node = Node::new(scalar(&text, style, tag.as_deref()), span);
+                    let value = match self.expects_key() && !text.is_empty() {
+                        true => Value::Text(text.as_ref().into()),
+                        false => scalar(&text, style, tag.as_deref()),
+                    };
+                    let node = Node::new(value, span);
                     self.finished(node, anchor, 1)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
@@ -171,6 +175,12 @@ impl<'r> Builder<'r> {
                 .hint("end the anchored value before you use its name"));
         };
         self.finished(node, 0, weight)
+    }
+
+    /// Keys are texts, whatever they look like: a job may be called `on`.
+    fn expects_key(&self) -> bool {
+        let content = self.open.last().map(|open| &open.content);
+        matches!(content, Some(Content::Map(map)) if map.key.is_none())
     }
 
     /// A node is whole: it goes where it belongs.
@@ -263,7 +273,6 @@ fn key(node: &Node) -> Result<Key, Problem> {
     let text: Arc<str> = match &node.value {
         Value::Text(text) => Arc::clone(text),
         Value::Null => "".into(),
-        Value::Int(_, Some(raw)) | Value::Float(_, Some(raw)) => Arc::clone(raw),
         Value::List(_) | Value::Map(_) | Value::Reference(_) => {
             let message = format!("a key must be a text, this is {}", node.kind());
             return Err(Problem::error("yaml", node.span, message)

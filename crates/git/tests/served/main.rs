@@ -367,6 +367,73 @@ async fn a_client_killed_in_the_middle_leaves_the_repository_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_git_that_is_killed_leaves_the_client_an_answer() {
+    let server = Server::start().await;
+    let repository = server.create("p1").await;
+    let user = User::new().await;
+    user.write("big", &noise(3_000_000));
+    user.commit("a", "a").await;
+    let pack = push_request(&user, "main").await;
+
+    let mut connection = connect(&server).await;
+    let heading = format!(
+        "POST /p1/git-receive-pack HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        pack.len()
+    );
+    connection.write_all(heading.as_bytes()).await.unwrap();
+    let (first, second) = pack.split_at(pack.len() / 2);
+    connection.write_all(first).await.unwrap();
+    let folder = repository.folder().to_owned();
+    wait_until(|| processes_in(&folder).len() > 1).await;
+    for process in processes_in(&folder) {
+        let killed = std::process::Command::new("kill")
+            .args(["-9", &process])
+            .status();
+        assert!(killed.is_ok());
+    }
+    connection.write_all(second).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.contains("\u{3}the server could not finish this push"),
+        "{answer}"
+    );
+    assert!(repository.refs().await.unwrap().is_empty());
+    assert!(server.pushes().is_empty());
+    user.ok(&["push", "-q", &server.url("p1"), "main"]).await;
+}
+
+#[tokio::test]
+async fn branches_are_deleted_and_atomic_pushes_are_whole() {
+    let server = Server::start().await;
+    let repository = server.create("p1").await;
+    let user = User::new().await;
+    user.ok(&["tag", "v1"]).await;
+    user.ok(&["push", "-q", &server.url("p1"), "main", "main:side", "v1"])
+        .await;
+    user.ok(&["push", "-q", &server.url("p1"), ":side"]).await;
+    let update = server.pushes().pop().unwrap().updates.remove(0);
+    assert!(update.is_deleted() && update.commit.is_none());
+    assert_eq!(update.git_ref().unwrap().name(), "side");
+    let main = user.fails(&["push", &server.url("p1"), ":main"]).await;
+    assert!(
+        main.stderr
+            .contains("deletion of the current branch prohibited"),
+        "{}",
+        main.stderr
+    );
+
+    let before = repository.refs().await.unwrap();
+    user.commit("b", "b").await;
+    user.ok(&["tag", "-f", "v1"]).await;
+    user.fails(&["push", "-f", "--atomic", &server.url("p1"), "main", "v1"])
+        .await;
+    assert_eq!(repository.refs().await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn a_fetch_that_nobody_waits_for_ends_its_processes() {
     let server = Server::start().await;
     let repository = server.create("p1").await;
@@ -391,7 +458,7 @@ async fn a_fetch_that_nobody_waits_for_ends_its_processes() {
         String::from_utf8_lossy(&start)
     );
     let folder = repository.folder().to_owned();
-    let running = move || processes_in(&folder);
+    let running = move || processes_in(&folder).len();
     assert!(running() > 0);
     drop(connection);
     wait_until(|| running() == 0).await;
@@ -534,12 +601,17 @@ async fn post(server: &Server, service: &str, encoding: &str, body: &[u8]) -> u1
         .unwrap_or(0)
 }
 
-/// How many processes work in this folder.
-fn processes_in(folder: &std::path::Path) -> usize {
+/// The processes that work in this folder.
+fn processes_in(folder: &std::path::Path) -> Vec<String> {
     let processes = fs_err::read_dir("/proc").unwrap();
-    let folders =
-        processes.filter_map(|entry| std::fs::read_link(entry.ok()?.path().join("cwd")).ok());
-    folders.filter(|found| found == folder).count()
+    let working = |entry: &fs_err::DirEntry| {
+        std::fs::read_link(entry.path().join("cwd")).is_ok_and(|found| found == folder)
+    };
+    processes
+        .filter_map(Result::ok)
+        .filter(working)
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 async fn wait_until(mut condition: impl FnMut() -> bool) {

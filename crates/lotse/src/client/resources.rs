@@ -176,7 +176,5 @@ pub(crate) struct Token {
     #[serde(default)]
     pub(crate) created_at: Option<String>,
     #[serde(default)]
-    pub(crate) last_used_at: Option<String>,
-    #[serde(default)]
     pub(crate) expires_at: Option<String>,
 }

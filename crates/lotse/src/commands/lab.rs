@@ -8,7 +8,8 @@ use std::process::{Command as Process, ExitCode};
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 use lab::{
-    Alias, Detached, Folder, Host, HostName, Invocation, Lab, LabName, Progress, RegistryName, ServiceName, Spec, Started,
+    Alias, Detached, Folder, Host, HostName, Invocation, Lab, LabName, Progress, RegistryName,
+    ServiceName, Spec, Started,
 };
 use serde_json::{Value, json};
 
@@ -109,7 +110,12 @@ struct Exec {
     /// The host
     host: HostName,
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
     words: Vec<String>,
 }
 
@@ -121,13 +127,19 @@ struct Ssh {
     /// The host
     host: HostName,
     /// The command, as ssh takes it
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
     words: Vec<String>,
 }
 
 impl Which {
     fn folder(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(|| Folder::usual(&self.name))
+        self.dir
+            .clone()
+            .unwrap_or_else(|| Folder::usual(&self.name))
     }
 
     fn host(&self, host: &HostName) -> lab::Result<Host> {
@@ -149,7 +161,10 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 
 fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
-    if let Some(hint) = error.downcast_ref::<lab::Error>().and_then(lab::Error::hint) {
+    if let Some(hint) = error
+        .downcast_ref::<lab::Error>()
+        .and_then(lab::Error::hint)
+    {
         eprintln!("hint: {hint}");
     }
     ExitCode::FAILURE
@@ -178,9 +193,23 @@ fn tell(progress: Progress<'_>) {
         Progress::Network { subnet, gateway } => {
             println!("network {subnet}, this machine is {gateway} (lotse.lab)");
         }
-        Progress::HostReady { host, address, started: [], .. } => println!("{host:<20} {address:<15} was ready"),
-        Progress::HostReady { host, address, started, took } => {
-            println!("{host:<20} {address:<15} ready: {} started in {:.1} s", started.join(", "), took.as_secs_f32());
+        Progress::HostReady {
+            host,
+            address,
+            started: [],
+            ..
+        } => println!("{host:<20} {address:<15} was ready"),
+        Progress::HostReady {
+            host,
+            address,
+            started,
+            took,
+        } => {
+            println!(
+                "{host:<20} {address:<15} ready: {} started in {:.1} s",
+                started.join(", "),
+                took.as_secs_f32()
+            );
         }
         _ => {}
     }
@@ -197,19 +226,31 @@ impl Down {
 impl List {
     fn run(self) -> Result<()> {
         let labs = match &self.name {
-            Some(name) => vec![Lab::open(name, &self.dir.unwrap_or_else(|| Folder::usual(name)))?],
+            Some(name) => vec![Lab::open(
+                name,
+                &self.dir.unwrap_or_else(|| Folder::usual(name)),
+            )?],
             None => Lab::all()?,
         };
-        let text = if self.json { format!("{:#}\n", json(&labs)) } else { table(&labs) };
+        let text = if self.json {
+            format!("{:#}\n", json(&labs))
+        } else {
+            table(&labs)
+        };
         match std::io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot print the list"),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(error).context("cannot print the list")
+            }
             _ => Ok(()),
         }
     }
 }
 
 fn table(labs: &[Lab]) -> String {
-    let mut lines = format!("{:<10} {:<18} {:<15} {:<8} {:<42} DOCKER_HOST\n", "LAB", "HOST", "ADDRESS", "STATE", "SSH");
+    let mut lines = format!(
+        "{:<10} {:<18} {:<15} {:<8} {:<42} DOCKER_HOST\n",
+        "LAB", "HOST", "ADDRESS", "STATE", "SSH"
+    );
     for lab in labs {
         for host in lab.hosts() {
             lines.push_str(&format!(
@@ -252,7 +293,11 @@ fn host_json(host: &Host) -> Value {
 }
 
 fn state(host: &Host) -> &'static str {
-    if host.is_running() { "running" } else { "stopped" }
+    if host.is_running() {
+        "running"
+    } else {
+        "stopped"
+    }
 }
 
 fn ssh_command(host: &Host) -> String {
@@ -262,7 +307,11 @@ fn ssh_command(host: &Host) -> String {
 impl Exec {
     fn run(self) -> Result<()> {
         let host = self.which.host(&self.host)?;
-        let invocation = Invocation { words: self.words, variables: self.env, folder: Some(self.workdir) };
+        let invocation = Invocation {
+            words: self.words,
+            variables: self.env,
+            folder: Some(self.workdir),
+        };
         if !self.detach {
             return Err(become_process(host.command(&invocation)?));
         }
@@ -273,12 +322,21 @@ impl Exec {
         if self.replace {
             host.stop(&name)?;
         }
-        let detached = Detached { name, invocation, log: self.log };
+        let detached = Detached {
+            name,
+            invocation,
+            log: self.log,
+        };
         let verb = match host.start(&detached)? {
             Started::Now => "started",
             Started::Before => "was running already",
         };
-        println!("{} on {} {verb}; its output: {}", detached.name, host.name(), host.log(&detached).display());
+        println!(
+            "{} on {} {verb}; its output: {}",
+            detached.name,
+            host.name(),
+            host.log(&detached).display()
+        );
         Ok(())
     }
 }
@@ -286,7 +344,11 @@ impl Exec {
 fn usual_service(words: &[String]) -> Result<ServiceName> {
     let command = words.first().map(String::as_str).unwrap_or_default();
     let last = command.rsplit('/').next().unwrap_or_default();
-    last.parse().with_context(|| format!("the command `{command}` gives no name for the process; give one with --service NAME"))
+    last.parse().with_context(|| {
+        format!(
+            "the command `{command}` gives no name for the process; give one with --service NAME"
+        )
+    })
 }
 
 fn variable(text: &str) -> Result<(String, String)> {
@@ -294,16 +356,29 @@ fn variable(text: &str) -> Result<(String, String)> {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text, std::env::var(text).ok()),
     };
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    anyhow::ensure!(is_name, "the name of a variable must be of letters, digits and _");
-    Ok((name.to_owned(), value.ok_or_else(|| anyhow!("{name} is not set here; give it as {name}=VALUE"))?))
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    anyhow::ensure!(
+        is_name,
+        "the name of a variable must be of letters, digits and _"
+    );
+    Ok((
+        name.to_owned(),
+        value.ok_or_else(|| anyhow!("{name} is not set here; give it as {name}=VALUE"))?,
+    ))
 }
 
 impl Ssh {
     fn run(self) -> Result<()> {
         let host = self.which.host(&self.host)?;
         let mut command = Process::new("ssh");
-        command.arg("-F").arg(host.ssh_config()).arg(host.name().as_str()).args(self.words);
+        command
+            .arg("-F")
+            .arg(host.ssh_config())
+            .arg(host.name().as_str())
+            .args(self.words);
         Err(become_process(command))
     }
 }
@@ -311,5 +386,8 @@ impl Ssh {
 /// Replaces this process, so that signals and the exit code are the command's own.
 fn become_process(mut command: Process) -> anyhow::Error {
     let error = command.exec();
-    anyhow::Error::new(error).context(format!("cannot start `{}`", command.get_program().to_string_lossy()))
+    anyhow::Error::new(error).context(format!(
+        "cannot start `{}`",
+        command.get_program().to_string_lossy()
+    ))
 }

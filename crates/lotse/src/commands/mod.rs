@@ -1,6 +1,7 @@
 //! One file a command. Exit codes: 0 done, 1 the user's world is at fault, 2 the command line is,
 //! 70 Lotse itself is.
 
+mod ci;
 mod job;
 mod lab;
 mod login;
@@ -38,6 +39,7 @@ enum Command {
     Variable(variable::Arguments),
     Pipeline(pipeline::Arguments),
     Job(job::Arguments),
+    Ci(ci::Arguments),
     Token(token::Arguments),
     Lab(lab::Arguments),
 }
@@ -54,6 +56,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Variable(arguments) => client(variable::run(arguments, screen)),
         Command::Pipeline(arguments) => client(pipeline::run(arguments, screen)),
         Command::Job(arguments) => client(job::run(arguments, screen)),
+        Command::Ci(arguments) => {
+            ci::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
+        }
         Command::Token(arguments) => client(token::run(arguments, screen)),
         Command::Lab(arguments) => lab::run(arguments),
     }

@@ -14,9 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) enum RunnerCommand {
     /// Make this machine a runner of a server
     ///
-    /// The token is either a registration token (`lotse token` on the server makes one) or, for a
-    /// runner that was made on the server beforehand, its own token (`glrt-…`). GitLab's tokens do
-    /// as well. The entry is added to the configuration file; `lotse runner run` then works with it.
+    /// The token is a runner's own (`glrt-…`; `lotse token runner` on the server makes one), or a
+    /// registration token. GitLab's tokens do as well. The entry is added to the configuration
+    /// file; `lotse runner run` then works with it.
     Register(Register),
     /// Execute jobs until told to stop
     ///

@@ -28,9 +28,23 @@ enum Command {
         /// What it may do (repeatable)
         #[arg(long = "scope", value_name = "SCOPE", default_value = "api")]
         scopes: Vec<String>,
-        /// The last day on which it works, YYYY-MM-DD [default: it does not expire]
+        /// The day, YYYY-MM-DD, at whose beginning in UTC it ends to work [default: it does not expire]
         #[arg(long, value_name = "DATE")]
         expires: Option<Date>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a runner on the server and print its token, with which `lotse runner run` takes jobs
+    Runner {
+        /// What people call it
+        name: String,
+        /// Jobs with these tags are for it
+        #[arg(long, value_delimiter = ',', value_name = "TAG,…")]
+        tags: Vec<String>,
+        /// Also take jobs without tags; a runner without tags does anyway
+        #[arg(long)]
+        run_untagged: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -59,7 +73,21 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
             json,
         } => {
             let wanted = json!({ "name": name, "scopes": scopes, "expires_at": expires });
-            create(&session, &wanted, json).await?;
+            create(&session, &["user", "personal_access_tokens"], &wanted, json).await?;
+        }
+        Command::Runner {
+            name,
+            tags,
+            run_untagged,
+            json,
+        } => {
+            let wanted = json!({
+                "runner_type": "instance_type",
+                "description": name,
+                "run_untagged": run_untagged || tags.is_empty(),
+                "tag_list": tags,
+            });
+            create(&session, &["user", "runners"], &wanted, json).await?;
         }
         Command::List { json } => list(&session, json).await?,
         Command::Revoke { id } => revoke(&session, id).await?,
@@ -68,9 +96,13 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
 }
 
 /// Only the token goes to standard output, so that a script can take it.
-async fn create(session: &Session, wanted: &serde_json::Value, json: bool) -> Result<(), Failure> {
-    let path = ["user", "personal_access_tokens"];
-    let made = session.client.post(&path, wanted).await?;
+async fn create(
+    session: &Session,
+    path: &[&str],
+    wanted: &serde_json::Value,
+    json: bool,
+) -> Result<(), Failure> {
+    let made = session.client.post(path, wanted).await?;
     if json {
         return session.screen.json(&made);
     }
@@ -88,7 +120,7 @@ async fn list(session: &Session, json: bool) -> Result<(), Failure> {
     }
     let now = Timestamp::now();
     let when = |time: Option<String>| time.map_or_else(|| "never".to_owned(), |t| ago(&t, now));
-    let mut table = Table::new(["ID", "NAME", "SCOPES", "CREATED", "LAST USED", "EXPIRES"]);
+    let mut table = Table::new(["ID", "NAME", "SCOPES", "CREATED", "EXPIRES"]);
     for token in &tokens {
         let token: Token = typed(&session.client, token)?;
         let expires = token.expires_at.unwrap_or_else(|| "never".to_owned());
@@ -101,7 +133,6 @@ async fn list(session: &Session, json: bool) -> Result<(), Failure> {
             Cell::new(tone, token.name),
             token.scopes.join(",").into(),
             when(token.created_at).into(),
-            when(token.last_used_at).into(),
             expires.into(),
         ]);
     }

@@ -1,12 +1,13 @@
 //! `lotse variable`.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use model::GroupPath;
 use serde_json::{Map, Value, json};
 
-use crate::client::{Session, Variable, Where, ask_for_secret, read_input, typed};
+use crate::client::{Session, Variable, Where, ask_for_secret, read_input, typed, without_newline};
 use crate::output::{Cell, Failure, Screen, Table, Tone};
 
 /// Variables that jobs see, of a project or of a group with all its projects
@@ -172,7 +173,7 @@ async fn remove(session: &Session, owner: &Owner, key: &str) -> Result<(), Failu
 }
 
 impl Set {
-    async fn run(mut self, session: &Session, owner: &Owner) -> Result<(), Failure> {
+    async fn run(self, session: &Session, owner: &Owner) -> Result<(), Failure> {
         let value = self.find_value().await?;
         let body = self.body(&value);
         let verb = match session.client.put(&owner.one(&self.key), &body).await? {
@@ -187,14 +188,18 @@ impl Set {
             .line(format!("{} was {verb} for {}", self.key, owner.path))
     }
 
-    /// A file's content is taken as it is; of a value, the newline that the shell puts after it
-    /// does not belong to it.
-    async fn find_value(&mut self) -> Result<String, Failure> {
-        let is_file = self.file == Some(true);
-        match self.value.take() {
-            Some(value) if value != "-" => Ok(value),
-            Some(_) if is_file => read_input(),
-            Some(_) => read_input().map(crate::client::without_newline),
+    /// A file's content, or a text of several lines such as a key, is taken as it is; of a single
+    /// line, the newline that the shell puts after it does not belong to the value.
+    async fn find_value(&self) -> Result<String, Failure> {
+        let piped = || {
+            let text = read_input()?;
+            let keep = self.file == Some(true) || text.lines().nth(1).is_some();
+            Ok(if keep { text } else { without_newline(text) })
+        };
+        match self.value.as_deref() {
+            Some("-") => piped(),
+            Some(value) => Ok(value.to_owned()),
+            None if !std::io::stdin().is_terminal() => piped(),
             None => {
                 let secret = ask_for_secret(&format!("value of {}", self.key)).await?;
                 Ok(secret.expose().to_owned())

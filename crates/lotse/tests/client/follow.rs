@@ -32,6 +32,16 @@ async fn a_log_is_printed_for_reading_or_byte_for_byte() {
         .ok(&["job", "log", "31", "--raw", "-p", "site/web"])
         .await;
     assert_eq!(raw.stdout, log);
+
+    mock.on("GET /projects/site%2Fweb/jobs/31/trace", [Answer::text("")]);
+    let mut waiting = job(31, "build", "pending");
+    waiting["pending_reason"] = json!("no runner");
+    mock.on(JOB, [Answer::json(waiting)]);
+    let empty = user.ok(&["job", "log", "31", "-p", "site/web"]).await;
+    assert_eq!(
+        empty.stderr,
+        "job 31 has no log: it is pending\njob 31 is pending: no runner\n"
+    );
 }
 
 #[tokio::test]
@@ -165,4 +175,20 @@ async fn watching_a_pipeline_prints_changes_and_ends_as_it_does() {
     mock.on(FOLLOW_PIPELINE, [stream(&events)]);
     user.ok(&["pipeline", "watch", "12", "-p", "site/web"])
         .await;
+
+    let blocked = state(
+        "manual",
+        json!([job(31, "build", "success"), job(32, "deploy", "manual")]),
+    );
+    mock.on(
+        FOLLOW_PIPELINE,
+        [stream(&[event("pipeline", "4", &blocked)])],
+    );
+    let blocked = user
+        .ok(&["pipeline", "watch", "12", "-p", "site/web"])
+        .await;
+    assert_eq!(
+        blocked.stderr,
+        "hint: go on with `lotse job play 32` (deploy)\n"
+    );
 }

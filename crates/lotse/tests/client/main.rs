@@ -297,7 +297,7 @@ async fn variables_are_set_without_showing_them() {
 
     mock.on(one, [Answer::json(json!({"key": "KEY"}))]);
     let changed = user
-        .run_with(&set(&["--masked=false", "--file"]), "two\n\n")
+        .run_with(&set(&["--masked=false", "--file"]), "two\n")
         .await;
     assert_eq!(
         changed.stdout, "KEY was changed for site/web\n",
@@ -309,8 +309,14 @@ async fn variables_are_set_without_showing_them() {
         json!({"key": "KEY", "value": "two\n", "masked": false, "variable_type": "file"});
     assert_eq!(body, expected);
 
-    user.run_with(&set(&["-", "--file"]), "two\n").await;
-    assert_eq!(mock.asked().pop().unwrap().body["value"], "two\n");
+    for (input, value) in [("one\n", "one"), ("a\nb\n", "a\nb\n"), ("", "")] {
+        user.run_with(&set(&["-"]), input).await;
+        assert_eq!(
+            mock.asked().pop().unwrap().body["value"],
+            value,
+            "{input:?}"
+        );
+    }
     user.ok(&set(&["$CI_COMMIT_TAG"])).await;
     assert_eq!(mock.asked().pop().unwrap().body["value"], "$CI_COMMIT_TAG");
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Multipart, Path as UrlPath, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
@@ -57,10 +57,21 @@ pub(crate) struct Known {
     /// Requests for a job are answered at once.
     pub(crate) impatient: bool,
     pub(crate) refuse_tokens: bool,
+    /// Archives by job.
+    pub(crate) artifacts: HashMap<i64, Vec<Archive>>,
+    /// Answers to the next archives.
+    pub(crate) artifact_faults: VecDeque<StatusCode>,
     /// What is served under `/git`: a repository, by git's plainest protocol.
     pub(crate) git: Option<Protected>,
     /// Requests under `/git`, and whether each proved itself.
     pub(crate) git_requests: Vec<(String, bool)>,
+}
+
+/// An archive that the server was given.
+pub(crate) struct Archive {
+    pub(crate) query: String,
+    pub(crate) name: String,
+    pub(crate) content: Vec<u8>,
 }
 
 /// A repository behind a login.
@@ -136,6 +147,10 @@ impl Server {
             .route("/api/v4/jobs/request", post(request_job))
             .route("/api/v4/jobs/{id}/trace", patch(take_part))
             .route("/api/v4/jobs/{id}", put(take_state))
+            .route(
+                "/api/v4/jobs/{id}/artifacts",
+                post(take_artifacts).get(give_artifacts),
+            )
             .route("/git/{*path}", get(git_file))
             .with_state(Arc::clone(&self.shared));
         runtime.spawn(async move {
@@ -359,6 +374,42 @@ async fn take_state(State(shared): Shop, UrlPath(id): UrlPath<i64>, body: Bytes)
     };
     shared.changed.notify_waiters();
     response
+}
+
+async fn take_artifacts(
+    State(shared): Shop,
+    UrlPath(id): UrlPath<i64>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    mut form: Multipart,
+) -> Response {
+    assert_eq!(headers[name::JOB_TOKEN], token(id).as_str());
+    let field = form.next_field().await.unwrap().unwrap();
+    assert_eq!(field.name(), Some("file"));
+    let archive = Archive {
+        query: query.unwrap_or_default(),
+        name: field.file_name().unwrap().to_owned(),
+        content: field.bytes().await.unwrap().to_vec(),
+    };
+    let mut state = shared.state.lock().unwrap();
+    if let Some(status) = state.artifact_faults.pop_front() {
+        return status.into_response();
+    }
+    state.artifacts.entry(id).or_default().push(archive);
+    StatusCode::CREATED.into_response()
+}
+
+async fn give_artifacts(
+    State(shared): Shop,
+    UrlPath(id): UrlPath<i64>,
+    headers: HeaderMap,
+) -> Response {
+    assert_eq!(headers[name::JOB_TOKEN], token(id).as_str());
+    let state = shared.state.lock().unwrap();
+    match state.artifacts.get(&id) {
+        Some(archives) => archives[0].content.clone().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn git_file(

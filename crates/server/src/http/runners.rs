@@ -54,7 +54,7 @@ async fn register(
     if app.runners.registration_token(&app.store).await? != request.token {
         return Err(
             ApiError::forbidden("403 Forbidden: the registration token is wrong")
-                .hint("`lotse runner create` makes a token for one runner"),
+                .hint("`lotse token runner NAME` makes a token for one runner"),
         );
     }
     let token = Secret::random(RUNNER_PREFIX);

@@ -34,6 +34,11 @@ pub(super) async fn print(target: &Target<'_>, format: Format) -> Result<(), Fai
         })?;
         printer.print(&chunk)?;
     }
+    if printer.is_untouched {
+        let job: Job = typed(client, &target.get().await?)?;
+        eprintln!("job {} has no log: it is {}", job.id, job.status.as_str());
+        tell_waiting(&job, &mut None);
+    }
     printer.finish()
 }
 
@@ -62,17 +67,24 @@ pub(super) async fn follow(target: &Target<'_>, format: Format) -> Result<ExitCo
     Ok(conclude(&job))
 }
 
-/// A job that no runner takes has no log to look at: it is said what is missing.
+/// A job that has not begun has no log to look at: it is said what is missing.
 fn tell_waiting(job: &Job, said: &mut Option<String>) {
-    let reason = job.remark().filter(|_| job.status.is("pending"));
-    if let Some(reason) = reason.filter(|reason| said.as_ref() != Some(reason)) {
-        eprintln!("job {} is pending: {reason}", job.id);
-        *said = Some(reason);
+    let wait = match job.status.as_str() {
+        "pending" => job.remark().map(|reason| format!("is pending: {reason}")),
+        "manual" => Some(format!(
+            "waits for somebody to start it: lotse job play {}",
+            job.id
+        )),
+        _ => None,
+    };
+    if wait.is_some() && *said != wait {
+        eprintln!("job {} {}", job.id, wait.as_deref().unwrap_or_default());
+        *said = wait;
     }
 }
 
 fn conclude(job: &Job) -> ExitCode {
-    if job.status.is("success") || job.status.is("manual") {
+    if job.status.is("success") {
         return ExitCode::SUCCESS;
     }
     let remark = job.remark().map(|remark| format!(" ({remark})"));
@@ -84,6 +96,7 @@ fn conclude(job: &Job) -> ExitCode {
 struct Printer {
     screen: Screen,
     filter: Option<Filter>,
+    is_untouched: bool,
 }
 
 impl Printer {
@@ -91,10 +104,12 @@ impl Printer {
         Self {
             screen,
             filter: (format == Format::Readable).then(|| Filter::new(screen.has_colour())),
+            is_untouched: true,
         }
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.is_untouched &= bytes.is_empty();
         match &mut self.filter {
             Some(filter) => self.screen.write(&filter.feed(bytes)),
             None => self.screen.write(bytes),

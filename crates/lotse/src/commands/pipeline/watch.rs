@@ -29,7 +29,11 @@ pub(super) async fn watch(target: &Target<'_>) -> Result<ExitCode, Failure> {
             let state: State = serde_json::from_str(&event.data)
                 .map_err(|error| target.client().not_understood().because(&error))?;
             display.show(&state)?;
+            let blocked = state.pipeline.status.is("manual");
             last = Some(state);
+            if blocked {
+                break;
+            }
         }
     }
     display.finish();
@@ -37,7 +41,7 @@ pub(super) async fn watch(target: &Target<'_>) -> Result<ExitCode, Failure> {
     conclude(&last, screen)
 }
 
-/// A pipeline that waits for a manual job has ended as far as anybody can watch it.
+/// A pipeline that waits for a manual job has ended as far as it can be watched.
 fn conclude(state: &State, screen: Screen) -> Result<ExitCode, Failure> {
     let pipeline = &state.pipeline;
     if let Some(errors) = &pipeline.yaml_errors {
@@ -52,12 +56,8 @@ fn conclude(state: &State, screen: Screen) -> Result<ExitCode, Failure> {
         "pipeline {number}: {status}{}",
         took.unwrap_or_default()
     ))?;
-    let failed = state
-        .jobs
-        .iter()
-        .find(|job| job.status.is("failed") && !job.allow_failure);
-    if let Some(job) = failed {
-        eprintln!("hint: read why with `lotse job log {}`", job.id);
+    if let Some(hint) = hint(state) {
+        eprintln!("hint: {hint}");
     }
     let bad = matches!(pipeline.status.as_str(), "failed" | "canceled");
     Ok(if bad {
@@ -65,6 +65,17 @@ fn conclude(state: &State, screen: Screen) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn hint(state: &State) -> Option<String> {
+    let first = |wanted: &dyn Fn(&Job) -> bool| state.jobs.iter().find(|job| wanted(job));
+    if state.pipeline.status.is("manual") {
+        let job = first(&|job| job.status.is("manual"))?;
+        let (id, name) = (job.id, &job.name);
+        return Some(format!("go on with `lotse job play {id}` ({name})"));
+    }
+    let job = first(&|job| job.status.is("failed") && !job.allow_failure)?;
+    Some(format!("read why with `lotse job log {}`", job.id))
 }
 
 enum Display {

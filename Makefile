@@ -1,0 +1,35 @@
+# The targets that README speaks of. Each says what it needs when that is missing.
+
+.PHONY: help demo demo-down build test lint bench setup
+
+help:
+	@echo "make demo        a tag becomes a running site, on throwaway hosts on this machine (root)"
+	@echo "make demo-down   ends the demo and removes all of it"
+	@echo "make test        all tests (those of the lab need root)"
+	@echo "make lint        formatting, clippy, licences and advisories"
+	@echo "make bench       the figures in docs/benchmarks.md"
+
+demo:
+	@scripts/demo
+
+demo-down:
+	@scripts/demo-down
+
+setup:
+	@scripts/setup test
+
+build:
+	cargo build --workspace
+
+test: setup
+	cargo test --workspace
+
+lint:
+	@scripts/setup build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	@scripts/lint-dependencies
+
+bench:
+	@scripts/setup bench
+	cargo bench --package lotse

@@ -1,0 +1,190 @@
+//! What a pipeline of this work tree would be compiled with.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use ci::{Compiled, Fetched, Input, Location, Purpose, Source};
+use clap::Args;
+use model::{GitRef, Variable};
+
+use crate::output::Failure;
+
+/// What the pipeline is for.
+#[derive(Debug, Args)]
+pub(crate) struct For {
+    /// The branch, or a full name as `refs/tags/v1` [default: the branch that is checked out]
+    #[arg(long = "ref", value_name = "REF", conflicts_with = "tag")]
+    git_ref: Option<String>,
+    /// The tag
+    #[arg(long)]
+    tag: Option<String>,
+    /// What asks for the pipeline: push, web, schedule, api, trigger, …
+    #[arg(long, default_value = "push")]
+    source: Source,
+    /// A variable of the project's settings (repeatable)
+    #[arg(long = "var", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    variables: Vec<(String, String)>,
+}
+
+impl For {
+    /// Whatever is checked out, without variables.
+    pub(crate) fn here() -> Self {
+        Self {
+            git_ref: None,
+            tag: None,
+            source: Source::Push,
+            variables: Vec::new(),
+        }
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+/// Reads a file, `-` being standard input, and compiles it with the local files it includes.
+pub(crate) fn compile(file: &Path, what: &For, purpose: Purpose) -> Result<Compiled, Failure> {
+    let text = read(file)?;
+    let root = root(file);
+    let name = match file.to_str() {
+        Some("-") => "<stdin>".to_owned(),
+        _ => file.display().to_string(),
+    };
+    let git_ref = git_ref(what, &root)?;
+    let mut input = Input::new(name, text, git_ref);
+    input.purpose = purpose;
+    input.source = what.source;
+    if input.text.contains("exists") || input.text.contains("include") {
+        input.tree = tree(&root);
+    }
+    let variable = |(key, value): &(String, String)| Variable::public(key, value);
+    input.variables.project = what.variables.iter().map(variable).collect();
+    input.variables.predefined = predefined(&input);
+    Ok(ci::compile_with(input, |location| fetch(&root, location)))
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(|error| Failure::user("cannot read standard input").because(&error))?;
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let bytes = fs_err::read(file).map_err(|error| {
+        Failure::user("cannot read the file")
+            .because(&error)
+            .hint("name the file, or `-` for standard input")
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The folder that paths of `include:local` start from: the work tree's, else the file's own.
+fn root(file: &Path) -> PathBuf {
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let is_root = |folder: &&Path| folder.join(".git").exists();
+    let found = folder.ancestors().find(is_root).map(Path::to_owned);
+    found.unwrap_or(folder)
+}
+
+fn git_ref(what: &For, root: &Path) -> Result<GitRef, Failure> {
+    let parsed = match (&what.tag, &what.git_ref) {
+        (Some(tag), _) => GitRef::tag(tag.as_str()),
+        (None, Some(name)) if name.starts_with("refs/") => name.parse(),
+        (None, Some(name)) => GitRef::branch(name.as_str()),
+        (None, None) => GitRef::branch(checked_out(root).unwrap_or_else(|| "main".to_owned())),
+    };
+    parsed.map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// The branch that is checked out, as git's HEAD says.
+fn checked_out(root: &Path) -> Option<String> {
+    let head = fs_err::read_to_string(root.join(".git/HEAD")).ok()?;
+    let branch = head.trim().strip_prefix("ref: refs/heads/")?;
+    Some(branch.to_owned())
+}
+
+fn predefined(input: &Input) -> Vec<Variable> {
+    let name = input.git_ref.name();
+    let kind = match input.git_ref.is_tag() {
+        true => "CI_COMMIT_TAG",
+        false => "CI_COMMIT_BRANCH",
+    };
+    vec![
+        Variable::public("CI", "true"),
+        Variable::public("GITLAB_CI", "true"),
+        Variable::public(kind, name),
+        Variable::public("CI_COMMIT_REF_NAME", name),
+        Variable::public("CI_COMMIT_REF_SLUG", model::slug(name)),
+        Variable::public("CI_DEFAULT_BRANCH", &*input.default_branch),
+        Variable::public("CI_PIPELINE_SOURCE", input.source.as_str()),
+    ]
+}
+
+/// Files of a work tree that are looked at; beyond that `exists` always holds, as in GitLab.
+const MAX_FILES: usize = 50_000;
+
+fn tree(root: &Path) -> Option<Vec<String>> {
+    let mut files = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs_err::read_dir(&folder).ok()?.flatten() {
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_dir() && entry.file_name() != ".git" {
+                open.push(entry.path());
+            } else if !kind.is_dir()
+                && let Ok(path) = entry.path().strip_prefix(root)
+            {
+                files.push(path.to_string_lossy().into_owned());
+            }
+        }
+        if files.len() > MAX_FILES {
+            return None;
+        }
+    }
+    Some(files)
+}
+
+fn fetch(root: &Path, location: &Location) -> Fetched {
+    let Location::Local { path } = location else {
+        return Fetched::Unavailable(
+            "files of other places are included on the server only".to_owned(),
+        );
+    };
+    let outside = Path::new(path)
+        .components()
+        .any(|part| !matches!(part, std::path::Component::Normal(_)));
+    if outside {
+        return Fetched::Failed("it is outside of the repository".to_owned());
+    }
+    match fs_err::read(root.join(path)) {
+        Ok(bytes) => Fetched::Text(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Fetched::Failed(format!("there is no such file in {}", root.display()))
+        }
+        Err(error) => Fetched::Failed(error.to_string()),
+    }
+}
+
+/// Says on standard error what is wrong with a file that has no graph.
+pub(crate) fn refused(compiled: &Compiled) -> Failure {
+    let errors: Vec<_> = compiled
+        .diagnostics
+        .iter()
+        .filter(|one| one.is_error())
+        .cloned()
+        .collect();
+    eprintln!("{}", compiled.sources.render_all(&errors));
+    let count = errors.len();
+    let what = if count == 1 { "error" } else { "errors" };
+    Failure::user(format!("the file has {count} {what}"))
+}
