@@ -378,5 +378,4 @@ my job:
     };
     let more: Vec<_> = found.keys().filter(|name| !known(name)).collect();
     assert!(more.is_empty(), "not in the list: {more:?}");
-}");
 }

@@ -35,7 +35,10 @@ pub(crate) fn router(app: Arc<App>, images: registry::Registry) -> Router {
     let key = registry::TokenKey::random();
     let access = Arc::new(images::ImageAccess::new(Arc::clone(&app)));
     Router::new()
-        .nest("/api/v4", api::router().merge(runners::router()))
+        .nest(
+            "/api/v4",
+            api::router(Arc::clone(&app)).merge(runners::router()),
+        )
         .route("/-/health", get(health))
         .merge(web::router())
         .fallback(below_project)

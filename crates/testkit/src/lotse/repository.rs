@@ -132,11 +132,16 @@ impl Repository {
 
     /// Runs git.
     pub async fn try_git(&self, arguments: &[&str]) -> Ran {
+        ran(self.command(arguments)).await
+    }
+
+    /// A command of git, not yet run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         hermetic(&mut command, &self.home)
             .args(arguments)
             .current_dir(&self.folder);
-        ran(command).await
+        command
     }
 }
 

@@ -9,11 +9,12 @@ mod variables;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::extract::{OriginalUri, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, extract::Query};
+use axum::{Json, Router};
 use serde::Deserialize;
 
 use crate::App;
@@ -23,7 +24,8 @@ use crate::store::Page;
 pub(crate) use jobs::{full_json, job_json, pending_reasons};
 pub(crate) use pipelines::pipeline_json;
 
-pub(super) fn router() -> Router<Arc<App>> {
+pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
+    let link_next = middleware::from_fn_with_state(app, link_next);
     Router::new()
         .route("/version", get(version))
         .merge(projects::router())
@@ -32,6 +34,31 @@ pub(super) fn router() -> Router<Arc<App>> {
         .merge(jobs::router())
         .merge(runners::router())
         .merge(tokens::router())
+        .layer(link_next)
+}
+
+/// Where a list goes on: some of GitLab's clients know the next page by this alone (RFC 8288).
+async fn link_next(
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    let page = response.headers().get("x-next-page");
+    let page = page.and_then(|page| page.to_str().ok()).unwrap_or_default();
+    if page.is_empty() {
+        return response;
+    }
+    let others = uri.query().unwrap_or_default().split('&');
+    let others = others.filter(|pair| !pair.is_empty() && !pair.starts_with("page="));
+    let this = format!("page={page}");
+    let query = others.chain([this.as_str()]).collect::<Vec<_>>().join("&");
+    let address = app.addresses.page(uri.path().trim_start_matches('/'));
+    if let Ok(link) = HeaderValue::from_str(&format!("<{address}?{query}>; rel=\"next\"")) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
 }
 
 async fn version(_caller: super::Authenticated) -> Json<serde_json::Value> {

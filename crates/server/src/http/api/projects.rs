@@ -35,11 +35,10 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let may_see = |project: &Project| caller.0.may(&project.path, Level::Reporter, Scope::ReadApi);
     let projects = app.store.projects().await?;
-    let items = projects
-        .iter()
-        .filter(|project| may_see(project))
-        .map(|project| project_json(&app, project))
-        .collect();
+    let mut items = Vec::with_capacity(projects.len());
+    for project in projects.iter().filter(|project| may_see(project)) {
+        items.push(project_json(&app, project).await);
+    }
     Ok(part(items, paging.page()))
 }
 
@@ -70,7 +69,8 @@ async fn create(
         .create(&project.id.into())
         .await
         .map_err(|error| ApiError::internal(&error))?;
-    Ok((StatusCode::CREATED, Json(project_json(&app, &project))).into_response())
+    let body = Json(project_json(&app, &project).await);
+    Ok((StatusCode::CREATED, body).into_response())
 }
 
 async fn wanted_path(app: &App, new: &NewProject) -> Result<ProjectPath, ApiError> {
@@ -108,7 +108,7 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let project = caller.project(&app, &id, Level::Reporter).await?;
-    Ok(Json(project_json(&app, &project)))
+    Ok(Json(project_json(&app, &project).await))
 }
 
 async fn remove(
@@ -246,7 +246,14 @@ async fn add_member(app: &App, path: &str, new: &NewMember) -> Result<Response, 
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-fn project_json(app: &App, project: &Project) -> Value {
+/// Nothing where there is no repository, or none that can be read.
+async fn default_branch(app: &App, project: &Project) -> Option<String> {
+    let repository = app.repositories.get(&project.id.into()).ok()?;
+    let branch = repository.default_branch().await.ok()?;
+    Some(branch.name().to_owned())
+}
+
+async fn project_json(app: &App, project: &Project) -> Value {
     let path = &project.path;
     json!({
         "id": project.id,
@@ -256,6 +263,7 @@ fn project_json(app: &App, project: &Project) -> Value {
         "name_with_namespace": path,
         "namespace": { "full_path": path.group(), "path": path.group(), "kind": "group" },
         "visibility": "private",
+        "default_branch": default_branch(app, project).await,
         "created_at": time(project.created_at),
         "web_url": app.addresses.page(path.as_str()),
         "http_url_to_repo": app.addresses.page(&format!("{path}.git")),
