@@ -1,12 +1,12 @@
 //! Jobs that run, put together: parallel ones multiplied, stages numbered, `needs` resolved.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use model::Variable;
 
 use crate::draft::{Context, Draft, Fate, Terms};
 use crate::graph::{Graph, Job, Need, Parallel, Trigger, TriggerInclude, TriggerTarget};
-use crate::nearest::nearest;
 use crate::read;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
@@ -167,6 +167,7 @@ fn job(
         outside: context.outside,
         job: &predefined,
         lists: vec![&variables],
+        expanded: RefCell::default(),
     };
     let mut job = shell(draft, terms, report);
     job.environment = draft.get("environment").map(|node| {
@@ -511,7 +512,7 @@ impl<'l> Linker<'l> {
             Some(_) => {}
             None => {
                 let message = format!("job `{}` needs `{name}`, which does not exist", draft.name);
-                let near = nearest(
+                let near = self.report.nearest(
                     name,
                     self.drafts.iter().take(5_000).map(|draft| &*draft.name),
                 );
