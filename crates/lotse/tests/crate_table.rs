@@ -72,7 +72,7 @@ fn used(root: &str) -> Table {
         .current_dir(root)
         .no_deps()
         .exec()
-        .unwrap();
+        .expect("cargo describes the workspace");
     let ours: BTreeSet<String> = metadata
         .workspace_packages()
         .iter()

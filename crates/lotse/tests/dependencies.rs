@@ -74,7 +74,10 @@ fn licences_are_read_as_spdx_means_them() {
 
 /// Every package that the workspace is built of on this platform.
 fn resolved(metadata: &Metadata) -> impl Iterator<Item = &Package> {
-    let resolve = metadata.resolve.as_ref().unwrap();
+    let resolve = metadata
+        .resolve
+        .as_ref()
+        .expect("dependencies were asked for");
     resolve.nodes.iter().map(|node| &metadata[&node.id])
 }
 
