@@ -203,7 +203,10 @@ impl Floor {
             // A job that was given is taken, even when the order to stop comes with it.
             tokio::select! {
                 biased;
-                job = desk.next_job() => self.start(Assignment { job, slot }),
+                job = desk.next_job() => {
+                    let slot = self.lowest(slot);
+                    self.start(Assignment { job, slot });
+                }
                 () = drain.cancelled() => break,
             }
         }
@@ -221,6 +224,15 @@ impl Floor {
                 tracing::error!(runner = name, "stopped before the server knew of everything");
             }
         }
+    }
+
+    /// While a job was waited for, slots with sources in them may have become free.
+    fn lowest(&mut self, slot: u32) -> u32 {
+        self.give_back(slot);
+        while let Ok(slot) = self.returned.1.try_recv() {
+            self.give_back(slot);
+        }
+        self.free.pop().unwrap_or(slot)
     }
 
     async fn slot(&mut self) -> u32 {

@@ -92,33 +92,32 @@ impl App {
         }
         Ok(None)
     }
+}
 
-    /// Why nobody takes a pending job; nothing when a runner may.
-    pub(crate) async fn why_pending(&self, tags: &[String]) -> Result<Option<String>, StoreError> {
-        let runners = self.store.runners().await?;
-        let fitting: Vec<_> = runners.iter().filter(|runner| runner.fits(tags)).collect();
-        let wanted = if tags.is_empty() {
-            "takes jobs without tags".to_owned()
-        } else {
-            format!(
-                "has the tag{} {}",
-                if tags.len() > 1 { "s" } else { "" },
-                tags.join(", ")
-            )
-        };
-        Ok(if fitting.is_empty() {
-            Some(format!(
-                "no runner {wanted}: it starts as soon as one registers (`lotse runner register --help`)"
-            ))
-        } else if fitting.iter().all(|runner| runner.paused) {
-            Some(format!("every runner that {wanted} is paused"))
-        } else if !fitting.iter().any(|runner| is_online(runner)) {
-            Some(format!(
-                "no runner that {wanted} has been heard of for two minutes: is `lotse runner run` running?"
-            ))
-        } else {
-            None
-        })
+/// Why none of these runners takes a pending job with these tags; nothing when one may.
+pub(crate) fn why_pending(runners: &[RunnerRow], tags: &[String]) -> Option<String> {
+    let fitting: Vec<_> = runners.iter().filter(|runner| runner.fits(tags)).collect();
+    let wanted = if tags.is_empty() {
+        "takes jobs without tags".to_owned()
+    } else {
+        format!(
+            "has the tag{} {}",
+            if tags.len() > 1 { "s" } else { "" },
+            tags.join(", ")
+        )
+    };
+    if fitting.is_empty() {
+        Some(format!(
+            "no runner {wanted}: it starts as soon as one registers (`lotse runner register --help`)"
+        ))
+    } else if fitting.iter().all(|runner| runner.paused) {
+        Some(format!("every runner that {wanted} is paused"))
+    } else if !fitting.iter().any(|runner| is_online(runner)) {
+        Some(format!(
+            "no runner that {wanted} has been heard of for two minutes: is `lotse runner run` running?"
+        ))
+    } else {
+        None
     }
 }
 

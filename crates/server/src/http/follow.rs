@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::ApiError;
 use super::api::{full_json, job_json, pending_reasons, pipeline_json};
@@ -29,6 +30,9 @@ const CHUNK: u64 = 64 << 10;
 
 /// How many events may wait for a slow client.
 const BUFFERED: usize = 16;
+
+/// A pipeline that changes quickly is told of this often at most.
+const PIPELINE_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a silent connection is kept alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -172,6 +176,7 @@ async fn run_pipeline(
 ) -> Result<(), Stop> {
     let mut changes = app.live.subscribe();
     loop {
+        let next = Instant::now() + PIPELINE_PAUSE;
         let row = app.store.pipeline(id).await?;
         let row = row.ok_or_else(|| ApiError::not_found(format_args!("pipeline {id}")))?;
         let mut jobs = app.store.jobs(id).await?;
@@ -192,7 +197,7 @@ async fn run_pipeline(
             return send(&events, Event::default().event("end").data("{}")).await;
         }
         tokio::select! {
-            () = changed(&mut changes, id) => {}
+            () = changed(&mut changes, id) => sleep_until(next).await,
             () = events.closed() => return Err(Stop::Gone),
         }
     }

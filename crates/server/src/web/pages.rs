@@ -12,10 +12,10 @@ use pipeline::Status;
 use super::User;
 use crate::App;
 use crate::auth::{Caller, Level, Scope};
-use crate::dispatch::is_online;
+use crate::dispatch::{is_online, why_pending};
 use crate::http::ApiError;
 use crate::predefined::time;
-use crate::store::{JobRow, Page, PipelineRow, Project};
+use crate::store::{JobRow, Page, PipelineRow, Project, RunnerRow};
 
 /// How many pipelines a project's page shows.
 const PIPELINES: i64 = 50;
@@ -150,7 +150,7 @@ pub(super) async fn runners(State(app): State<Arc<App>>, _user: User) -> Respons
 
 async fn read_runners(app: &App) -> Result<Response, ApiError> {
     let rows = app.store.runners().await?;
-    let line = |row: &crate::store::RunnerRow| RunnerLine {
+    let line = |row: &RunnerRow| RunnerLine {
         id: row.id,
         description: row.description.clone(),
         tags: row.tags.join(", "),
@@ -187,9 +187,10 @@ pub(super) async fn pipeline(
 ) -> Result<Response, ApiError> {
     let row = find_pipeline(app, project, id).await?;
     let rows = app.store.jobs(row.id).await?;
+    let runners = app.store.runners().await?;
     let mut stages: Vec<StageLine> = Vec::new();
     for job in &rows {
-        let line = job_line(app, job).await?;
+        let line = job_line(job, &runners);
         match stages.iter_mut().find(|stage| stage.name == job.stage) {
             Some(stage) => stage.jobs.push(line),
             None => stages.push(StageLine {
@@ -215,14 +216,14 @@ pub(super) async fn job(app: &App, project: &Project, id: JobId) -> Result<Respo
     let row = find_job(app, project, id).await?;
     let runners = app.store.runners().await?;
     let runner = runners
-        .into_iter()
+        .iter()
         .find(|runner| Some(runner.id) == row.runner)
         .map(|runner| format!("#{} {}", runner.id, runner.description));
     let is_complete = row.status.is_complete();
     Ok(render(&JobPage {
         path: project.path.to_string(),
         pipeline: row.pipeline,
-        job: job_line(app, &row).await?,
+        job: job_line(&row, &runners),
         stage: row.stage.clone(),
         tags: row.tags.join(", "),
         runner,
@@ -270,21 +271,21 @@ fn commit(row: &PipelineRow) -> crate::push::CommitFacts {
     serde_json::from_str(&row.commit_json).unwrap_or_default()
 }
 
-async fn job_line(app: &App, row: &JobRow) -> Result<JobLine, ApiError> {
+fn job_line(row: &JobRow, runners: &[RunnerRow]) -> JobLine {
     let note = match (row.status, &row.failure_reason, row.exit_code) {
-        (Status::Pending, ..) => app.why_pending(&row.tags).await?.unwrap_or_default(),
+        (Status::Pending, ..) => why_pending(runners, &row.tags).unwrap_or_default(),
         (Status::Failed, _, Some(code)) => format!("exit code {code}"),
         (Status::Failed, Some(reason), None) => reason.replace('_', " "),
         _ => String::new(),
     };
-    Ok(JobLine {
+    JobLine {
         id: row.id,
         name: row.name.clone(),
         status: row.status,
         note,
         duration: duration(row.started_at, row.finished_at),
         retried: row.retried,
-    })
+    }
 }
 
 /// `1 min 5 s`; nothing when it has not ended.

@@ -16,6 +16,7 @@ use super::pipelines::pipeline_json;
 use super::{PageQuery, paged};
 use crate::App;
 use crate::auth::Level;
+use crate::dispatch::why_pending;
 use crate::http::{ApiError, Authenticated};
 use crate::predefined::time;
 use crate::store::{JobRow, PipelineRow, Project, StoreError};
@@ -189,14 +190,18 @@ pub(crate) async fn pending_reasons(
     app: &App,
     jobs: &[JobRow],
 ) -> Result<Vec<Option<String>>, StoreError> {
-    let mut reasons = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        reasons.push(match job.status {
-            Status::Pending => app.why_pending(&job.tags).await?,
-            _ => None,
-        });
-    }
-    Ok(reasons)
+    let is_pending = |job: &JobRow| job.status == Status::Pending;
+    let runners = if jobs.iter().any(is_pending) {
+        app.store.runners().await?
+    } else {
+        Vec::new()
+    };
+    let reason = |job: &JobRow| {
+        is_pending(job)
+            .then(|| why_pending(&runners, &job.tags))
+            .flatten()
+    };
+    Ok(jobs.iter().map(reason).collect())
 }
 
 /// A job as GitLab shows it; `pending_reason` is ours.
