@@ -45,10 +45,18 @@ fn every_dependency_has_an_allowed_licence_and_none_is_forbidden() {
         if !is_allowed(licence, &deny.licenses.allow) {
             problems.push(format!("{}: licence `{licence}`", package.name));
         }
-        if deny.bans.deny.iter().any(|banned| banned.name == *package.name) {
+        if deny
+            .bans
+            .deny
+            .iter()
+            .any(|banned| banned.name == *package.name)
+        {
             problems.push(format!("{}: forbidden by deny.toml", package.name));
         }
-        let from_registry = package.source.as_ref().is_none_or(|source| source.is_crates_io());
+        let from_registry = package
+            .source
+            .as_ref()
+            .is_none_or(|source| source.is_crates_io());
         if !from_registry {
             problems.push(format!("{}: not from the crates' registry", package.name));
         }
