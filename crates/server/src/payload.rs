@@ -29,8 +29,12 @@ pub(crate) async fn build(
 ) -> Result<JobResponse, ApiError> {
     let gone = || ApiError::not_found(format_args!("job {id}"));
     let row = app.store.job(id).await?.ok_or_else(gone)?;
-    let pipeline = app.store.pipeline(row.pipeline).await?.ok_or_else(gone)?;
-    let project = app.store.project(row.project).await?.ok_or_else(gone)?;
+    let (pipeline, project) = tokio::try_join!(
+        app.store.pipeline(row.pipeline),
+        app.store.project(row.project),
+    )?;
+    let pipeline = pipeline.ok_or_else(gone)?;
+    let project = project.ok_or_else(gone)?;
     let damaged = || StoreError::Damaged {
         what: format!("the graph of pipeline {}", pipeline.id),
     };
@@ -103,8 +107,11 @@ impl Parts<'_> {
     /// All layers in GitLab's order of precedence, the stronger later; each name once.
     async fn variables(&self) -> Result<Vec<Variable>, ApiError> {
         let store = &self.app.store;
-        let group = store.group_variables(&self.project.path.group()).await?;
-        let project = store.variables(Owner::Project(self.project.id)).await?;
+        let group = self.project.path.group();
+        let (group, project) = tokio::try_join!(
+            store.group_variables(&group),
+            store.variables(Owner::Project(self.project.id)),
+        )?;
         let manual = self.pipeline.variables.as_ref().map(|json| {
             serde_json::from_str::<Vec<Variable>>(json.expose()).map_err(|_| StoreError::Damaged {
                 what: format!("the variables of pipeline {}", self.pipeline.id),

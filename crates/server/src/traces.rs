@@ -4,13 +4,14 @@
 //! been told is kept; what was not acknowledged the runner sends again.
 
 use std::collections::HashMap;
-use std::io::{self, SeekFrom};
-use std::path::PathBuf;
+use std::io::{self, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use fs_err::tokio as fs;
 use model::JobId;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::watch;
 
 /// The most that one log may hold, in bytes.
@@ -50,69 +51,45 @@ impl Traces {
     }
 
     /// Appends `bytes`, which the runner says start at `start`.
-    pub(crate) async fn append(&self, job: JobId, start: u64, bytes: &[u8]) -> io::Result<Append> {
+    pub(crate) async fn append(&self, job: JobId, start: u64, bytes: Bytes) -> io::Result<Append> {
         let open = self.open(job);
         let _turn = open.turn.lock().await;
-        let size = self.size(job).await?;
-        if start != size {
-            return Ok(Append::Gap(size));
+        let path = self.path(job);
+        let done = blocking(move || append(&path, Some(start), &bytes)).await?;
+        if let Append::Done(size) = done {
+            open.size.send_replace(size);
         }
-        let end = size + bytes.len() as u64;
-        if end > LIMIT {
-            return Ok(Append::Full);
-        }
-        self.write_at(job, size, bytes).await?;
-        open.size.send_replace(end);
-        Ok(Append::Done(end))
+        Ok(done)
     }
 
     /// Adds a line of our own at the end, such as why a job was given up.
     pub(crate) async fn append_line(&self, job: JobId, line: &str) -> io::Result<()> {
         let open = self.open(job);
         let _turn = open.turn.lock().await;
-        let size = self.size(job).await?;
-        let bytes = format!("{line}\n").into_bytes();
-        self.write_at(job, size, &bytes).await?;
-        open.size.send_replace(size + bytes.len() as u64);
+        let path = self.path(job);
+        let line = format!("{line}\n");
+        if let Append::Done(size) = blocking(move || append(&path, None, line.as_bytes())).await? {
+            open.size.send_replace(size);
+        }
         Ok(())
     }
 
-    /// A write that failed half-way (full disk) is cut off again, so the log is what was
-    /// acknowledged.
-    async fn write_at(&self, job: JobId, size: u64, bytes: &[u8]) -> io::Result<()> {
+    /// Has the system write a finished log to the disk, without anybody waiting for it, and forgets
+    /// it where nobody watches.
+    pub(crate) fn finish(&self, job: JobId) {
         let path = self.path(job);
-        let mut options = fs::OpenOptions::new();
-        options.create(true).append(true);
-        let mut file = match options.open(&path).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if let Some(parent) = path.parent() {
-                    fs::create_dir_all(parent).await?;
+        tokio::task::spawn_blocking(move || {
+            let synced = fs_err::File::open(&path).and_then(|file| file.sync_all());
+            match synced {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::error!(%error, "a log may not survive a power cut");
                 }
-                options.open(&path).await?
+                _ => {}
             }
-            other => other?,
-        };
-        let written = match file.write_all(bytes).await {
-            Ok(()) => file.flush().await,
-            Err(error) => Err(error),
-        };
-        if written.is_err() {
-            file.set_len(size).await?;
-        }
-        written
-    }
-
-    /// Makes sure that a finished log survives a power cut, and forgets it where nobody watches.
-    pub(crate) async fn finish(&self, job: JobId) -> io::Result<()> {
-        match fs::File::open(self.path(job)).await {
-            Ok(file) => file.sync_all().await?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        });
         self.lock().retain(|&id, open| {
             id != job || open.size.receiver_count() > 0 || Arc::strong_count(open) > 1
         });
-        Ok(())
     }
 
     /// The log's length in bytes; 0 when nothing has been written.
@@ -172,6 +149,48 @@ impl Traces {
     }
 }
 
+/// One trip to the threads that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
+}
+
+/// Appends at `start`, or at the end. A write that failed half-way (full disk) is cut off again, so
+/// the log is what was acknowledged.
+fn append(path: &Path, start: Option<u64>, bytes: &[u8]) -> io::Result<Append> {
+    let mut file = open_file(path)?;
+    let size = file.metadata()?.len();
+    if start.is_some_and(|start| start != size) {
+        return Ok(Append::Gap(size));
+    }
+    let end = size + bytes.len() as u64;
+    if start.is_some() && end > LIMIT {
+        return Ok(Append::Full);
+    }
+    if let Err(error) = file.write_all(bytes) {
+        file.set_len(size)?;
+        return Err(error);
+    }
+    Ok(Append::Done(end))
+}
+
+fn open_file(path: &Path) -> io::Result<fs_err::File> {
+    let mut options = fs_err::OpenOptions::new();
+    options.create(true).append(true);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = path.parent() {
+                fs_err::create_dir_all(parent)?;
+            }
+            options.open(path)
+        }
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,18 +201,36 @@ mod tests {
         let traces = Traces::new(folder.path().to_owned());
         let job = JobId(4711);
         assert_eq!(
-            traces.append(job, 0, b"abc").await.unwrap(),
+            traces
+                .append(job, 0, Bytes::from_static(b"abc"))
+                .await
+                .unwrap(),
             Append::Done(3)
         );
-        assert_eq!(traces.append(job, 5, b"x").await.unwrap(), Append::Gap(3));
-        assert_eq!(traces.append(job, 0, b"abc").await.unwrap(), Append::Gap(3));
         assert_eq!(
-            traces.append(job, 3, b"def").await.unwrap(),
+            traces
+                .append(job, 5, Bytes::from_static(b"x"))
+                .await
+                .unwrap(),
+            Append::Gap(3)
+        );
+        assert_eq!(
+            traces
+                .append(job, 0, Bytes::from_static(b"abc"))
+                .await
+                .unwrap(),
+            Append::Gap(3)
+        );
+        assert_eq!(
+            traces
+                .append(job, 3, Bytes::from_static(b"def"))
+                .await
+                .unwrap(),
             Append::Done(6)
         );
         assert_eq!(traces.read(job, 2, 3).await.unwrap(), b"cde");
         assert_eq!(traces.read(job, 9, 3).await.unwrap(), b"");
-        traces.finish(job).await.unwrap();
+        traces.finish(job);
         let again = Traces::new(folder.path().to_owned());
         assert_eq!(again.size(job).await.unwrap(), 6);
     }
@@ -204,7 +241,10 @@ mod tests {
         let traces = Traces::new(folder.path().to_owned());
         let mut watcher = traces.watch(JobId(1));
         assert!(traces.is_watched(JobId(1)));
-        traces.append(JobId(1), 0, b"x").await.unwrap();
+        traces
+            .append(JobId(1), 0, Bytes::from_static(b"x"))
+            .await
+            .unwrap();
         watcher.changed().await.unwrap();
         assert_eq!(*watcher.borrow(), 1);
         drop(watcher);

@@ -157,12 +157,14 @@ async fn append_trace(
     if !is_at_work(&job) {
         return Ok(not_at_work(&job));
     }
-    app.touch(&job).await?;
     let range: ByteRange = header(&headers, name::CONTENT_RANGE)
         .ok_or_else(|| ApiError::bad_request("400 Bad Request: Content-Range is missing"))?
         .parse()
         .map_err(|error: runner_api::ByteRangeError| ApiError::bad_request(error.to_string()))?;
-    let (status, size) = match app.traces.append(id, range.first, &body).await? {
+    let (touched, appended) =
+        tokio::join!(app.touch(&job), app.traces.append(id, range.first, body));
+    touched?;
+    let (status, size) = match appended? {
         Append::Done(size) => (StatusCode::ACCEPTED, size),
         Append::Gap(size) => (StatusCode::RANGE_NOT_SATISFIABLE, size),
         Append::Full => {
@@ -218,7 +220,7 @@ async fn update_job(
     if !trace_is_whole(&app, id, &request).await? {
         return Ok(with_status(StatusCode::PRECONDITION_FAILED, job.status));
     }
-    app.traces.finish(id).await?;
+    app.traces.finish(id);
     let status = app.engine.finish(&job, outcome).await?;
     Ok(with_status(StatusCode::OK, status))
 }
