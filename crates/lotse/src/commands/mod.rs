@@ -1,6 +1,7 @@
 //! One file a command. Exit codes: 0 done, 1 the user's world is at fault, 2 the command line is,
 //! 70 Lotse itself is.
 
+mod edge;
 mod lab;
 mod runner;
 mod serve;
@@ -23,6 +24,8 @@ enum Command {
     Serve(serve::ServeArguments),
     #[command(subcommand)]
     Runner(runner::RunnerCommand),
+    #[command(subcommand)]
+    Edge(edge::EdgeCommand),
     Lab(lab::Arguments),
 }
 
@@ -33,6 +36,7 @@ pub(crate) fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(arguments) => wait_for(serve::run(arguments)),
         Command::Runner(command) => wait_for(runner::run(command)),
+        Command::Edge(command) => wait_for(edge::run(command)),
         Command::Lab(arguments) => lab::run(arguments),
     }
 }
