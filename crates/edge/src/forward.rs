@@ -167,6 +167,10 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// 400 when there is no path.
 pub(crate) fn to_origin_form<B>(request: &mut Request<B>) -> Result<(), StatusCode> {
     let uri = request.uri();
+    if uri.authority().is_some() && uri.scheme().is_none() {
+        // `GET example.org`: a form that only CONNECT has (RFC 9112, section 3.2.3).
+        return Err(StatusCode::BAD_REQUEST);
+    }
     if let Some(authority) = uri.authority() {
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         let host = HeaderValue::from_str(host).map_err(|_| StatusCode::BAD_REQUEST)?;
@@ -482,6 +486,11 @@ mod tests {
         assert_eq!(absolute.uri(), "/path?x");
         assert_eq!(absolute.headers()[HOST], "one:81");
         assert!(to_origin_form(&mut request("OPTIONS", "*", &[])).is_ok());
-        assert!(to_origin_form(&mut request("GET", "*", &[])).is_err());
+        for bad in ["*", "admin", "one:80"] {
+            assert!(
+                to_origin_form(&mut request("GET", bad, &[])).is_err(),
+                "{bad}"
+            );
+        }
     }
 }

@@ -6,13 +6,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+use crate::framing::HeadWatch;
 
 /// Deadlines of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +27,10 @@ pub(crate) struct Patience {
 
 /// Where an HTTP/1 connection stands between two requests.
 #[derive(Debug, Default)]
-pub(crate) struct Phase(AtomicU8);
+pub(crate) struct Phase {
+    now: AtomicU8,
+    ambiguous: AtomicBool,
+}
 
 const WAITING: u8 = 0;
 const IN_HEAD: u8 = 1;
@@ -34,22 +39,44 @@ const IN_REQUEST: u8 = 2;
 impl Phase {
     /// The head is complete.
     pub(crate) fn request_began(&self) {
-        self.0.store(IN_REQUEST, Ordering::Relaxed);
+        self.now.store(IN_REQUEST, Ordering::Relaxed);
     }
 
     /// The answer has been handed over.
     pub(crate) fn request_ended(&self) {
-        self.0.store(WAITING, Ordering::Relaxed);
+        self.now.store(WAITING, Ordering::Relaxed);
     }
 
-    fn bytes_came(&self) {
-        let _ = self
-            .0
-            .compare_exchange(WAITING, IN_HEAD, Ordering::Relaxed, Ordering::Relaxed);
+    /// Whether the head says twice where its body ends.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.ambiguous.load(Ordering::Relaxed)
     }
 
     fn is_in_head(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == IN_HEAD
+        self.now.load(Ordering::Relaxed) == IN_HEAD
+    }
+}
+
+/// Follows the heads on a connection.
+struct Heads {
+    phase: Arc<Phase>,
+    watch: HeadWatch,
+}
+
+impl Heads {
+    fn bytes_came(&mut self, bytes: &[u8]) {
+        match self.phase.now.load(Ordering::Relaxed) {
+            _ if bytes.is_empty() => return,
+            WAITING => {
+                self.watch = HeadWatch::default();
+                self.phase.now.store(IN_HEAD, Ordering::Relaxed);
+            }
+            IN_HEAD => {}
+            _ => return,
+        }
+        self.watch.feed(bytes);
+        let ambiguous = self.watch.is_ambiguous();
+        self.phase.ambiguous.store(ambiguous, Ordering::Relaxed);
     }
 }
 
@@ -58,7 +85,7 @@ pub(crate) struct ClientIo<S> {
     inner: S,
     ahead: Bytes,
     patience: Patience,
-    phase: Option<Arc<Phase>>,
+    heads: Option<Heads>,
     head: Option<Pin<Box<Sleep>>>,
     write: Option<Pin<Box<Sleep>>>,
 }
@@ -72,21 +99,26 @@ impl<S> ClientIo<S> {
         patience: Patience,
         phase: Option<Arc<Phase>>,
     ) -> Self {
-        if let (Some(phase), false) = (&phase, ahead.is_empty()) {
-            phase.bytes_came();
+        let mut heads = phase.map(|phase| Heads {
+            phase,
+            watch: HeadWatch::default(),
+        });
+        if let Some(heads) = &mut heads {
+            heads.bytes_came(&ahead);
         }
         Self {
             inner,
             ahead,
             patience,
-            phase,
+            heads,
             head: None,
             write: None,
         }
     }
 
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let in_head = self.phase.as_ref().is_some_and(|phase| phase.is_in_head());
+        let heads = self.heads.as_ref();
+        let in_head = heads.is_some_and(|heads| heads.phase.is_in_head());
         if !in_head {
             self.head = None;
             return Poll::Pending;
@@ -142,8 +174,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
         let before = to.filled().len();
         match Pin::new(&mut this.inner).poll_read(context, to) {
             Poll::Ready(read) => {
-                if let (Some(phase), true) = (&this.phase, to.filled().len() > before) {
-                    phase.bytes_came();
+                if let Some(heads) = &mut this.heads {
+                    heads.bytes_came(&to.filled()[before..]);
                 }
                 Poll::Ready(read)
             }

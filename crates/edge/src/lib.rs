@@ -27,6 +27,7 @@ mod tunnel;
 mod affinity;
 mod body;
 mod forward;
+mod framing;
 mod io;
 mod log;
 mod pages;

@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::body::ResponseBody;
 use crate::io::{ClientIo, Patience, Phase};
+use crate::pages;
 use crate::proxy::{Client, answer};
 
 /// Serves a connection until it ends. `ahead` was read from it already.
@@ -53,7 +57,10 @@ where
             phase.request_began();
             let (client, phase) = (Arc::clone(&client), Arc::clone(&phase));
             async move {
-                let mut response = answer(&client, request).await;
+                let mut response = match is_smuggling(&phase, &request) {
+                    true => refuse_smuggling(),
+                    false => answer(&client, request).await,
+                };
                 if client.shared.leaving.is_cancelled() {
                     response
                         .headers_mut()
@@ -112,6 +119,17 @@ where
         ended = connection => log_end(ended),
         () = shared.over.cancelled() => {}
     }
+}
+
+fn is_smuggling(phase: &Phase, request: &Request<Incoming>) -> bool {
+    phase.is_ambiguous() && request.headers().contains_key(TRANSFER_ENCODING)
+}
+
+fn refuse_smuggling() -> Response<ResponseBody> {
+    let mut response = pages::plain(StatusCode::BAD_REQUEST);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
 }
 
 fn log_end(ended: Result<(), hyper::Error>) {
