@@ -72,6 +72,8 @@ pub enum Request {
     Status,
     /// [`Edge::metrics`].
     Metrics,
+    /// The listening sockets: [`Edge::take_over`].
+    Takeover,
 }
 
 /// One line of an answer.
@@ -208,6 +210,9 @@ async fn serve(edge: Edge, mut stream: UnixStream) {
         }
         Err(_) => return,
     };
+    if matches!(request, Request::Takeover) {
+        return edge.hand_over(stream).await;
+    }
     let (steps, mut told) = mpsc::unbounded_channel();
     let working = tokio::spawn(async move { carry_out(&edge, request, steps).await });
     while let Some(step) = told.recv().await {
@@ -246,6 +251,7 @@ async fn carry_out(
     };
     let count = match request {
         Request::Set(set) => return edge.set(set, tell).await.map(|()| Value::Null),
+        Request::Takeover => return Ok(Value::Null),
         Request::Status => return Ok(serde_json::json!(edge.status())),
         Request::Metrics => return Ok(Value::String(edge.metrics())),
         Request::Remove { route, grace } => edge.remove(&route, grace).await?,

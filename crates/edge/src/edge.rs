@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::Instant;
 
 use crate::error::EdgeError;
@@ -25,6 +26,7 @@ use crate::span::Span;
 use crate::spec::{Protocol, RouteSpec};
 use crate::state::{KeptRoute, State};
 use crate::table::{Inner, Mode, Route};
+use crate::takeover::Follower;
 
 /// How long the targets of the state file may take to show their health at the start.
 const FIRST_CHECK: Duration = Duration::from_millis(300);
@@ -39,6 +41,8 @@ pub(crate) struct Running {
     generation: AtomicU64,
     /// Held by whoever changes routes.
     changing: Mutex<()>,
+    /// An edge before this one that still has connections.
+    follower: std::sync::Mutex<Option<Follower>>,
 }
 
 /// New targets for routes; all of them are swapped in one step, or none.
@@ -119,6 +123,7 @@ impl Edge {
             listeners: Listeners::new(Arc::clone(&shared)),
             generation: AtomicU64::new(state.generation),
             changing: Mutex::new(()),
+            follower: std::sync::Mutex::new(None),
             shared,
         };
         let edge = Self(Arc::new(running));
@@ -130,13 +135,11 @@ impl Edge {
         let mut pools = Vec::new();
         for kept in state.routes {
             kept.spec.check().map_err(EdgeError::Spec)?;
+            let mode = kept.mode();
             let pool = Pool::new(Arc::new(kept.spec), kept.generation, Arc::default());
             for target in &pool.targets {
                 target.set_drained(kept.drained.contains(&target.address));
             }
-            let mode = kept
-                .maintenance
-                .map_or(Mode::Serving, |page| Mode::Maintenance(page.into()));
             pools.push((pool, mode));
         }
         let deadline = Instant::now() + FIRST_CHECK;
@@ -167,11 +170,59 @@ impl Edge {
         let seen = self.generations(&set);
         let pools = self.healthy_pools(&set, &tell).await?;
         let generation = self.swap(&set, seen, &pools, &tell).await?;
+        let followed = self.tell_follower(set.grace);
         self.stand_by(&pools, generation, set.watch.get()).await?;
         let old = self.retire_standby(generation);
-        let cut = drain_all(old, set.grace.get()).await;
+        let cut = drain_all(old, set.grace.get()).await + followed.await;
         tell(Event::Drained { cut });
         Ok(())
+    }
+
+    /// The right to change routes, as long as it is held.
+    pub(crate) async fn change(&self) -> Result<MutexGuard<'_, ()>, EdgeError> {
+        let changing = self.0.changing.lock().await;
+        match self.0.shared.leaving.is_cancelled() {
+            true => Err(EdgeError::HandedOver),
+            false => Ok(changing),
+        }
+    }
+
+    pub(crate) fn add_follower(&self, follower: Follower) {
+        *self.follower() = Some(follower);
+    }
+
+    fn follower(&self) -> std::sync::MutexGuard<'_, Option<Follower>> {
+        let follower = self.0.follower.lock();
+        follower.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Has the edge before this one, if there is one, do the same. The future says how many
+    /// requests it cut.
+    fn tell_follower(&self, grace: Span) -> impl Future<Output = usize> + use<> {
+        let mut follower = self.follower();
+        let state = self.state(&[], &[]);
+        let told = follower
+            .as_ref()
+            .and_then(|follower| follower.tell(state, grace));
+        if told.is_none() {
+            *follower = None;
+        }
+        async move {
+            match told {
+                Some(drained) => drained.await.unwrap_or(0),
+                None => 0,
+            }
+        }
+    }
+
+    /// Makes the routes what they are elsewhere. Returns how many requests were cut.
+    pub(crate) async fn apply(&self, state: State, grace: Span) -> usize {
+        let old = {
+            let mut table = self.0.shared.table.write();
+            apply(&mut table, &state)
+        };
+        let followed = self.tell_follower(grace);
+        drain_all(old, grace.get()).await + followed.await
     }
 
     fn generations(&self, set: &Set) -> HashMap<RouteKey, u64> {
@@ -238,7 +289,7 @@ impl Edge {
         pools: &[Arc<Pool>],
         tell: &impl Fn(Event),
     ) -> Result<u64, EdgeError> {
-        let _changing = self.0.changing.lock().await;
+        let _changing = self.change().await?;
         if self.generations(set) != seen {
             return Err(EdgeError::Overtaken);
         }
@@ -301,7 +352,10 @@ impl Edge {
         let ended = pools.iter().map(|pool| Box::pin(pool.retired.cancelled()));
         let ended = futures_util::future::select_all(ended);
         let ended = tokio::time::timeout(watch, ended).await.is_ok();
-        let _changing = self.0.changing.lock().await;
+        let Ok(_changing) = self.change().await else {
+            // Handed over: the new edge has the routes and judges their targets.
+            return Ok(());
+        };
         if ended && self.is_superseded(pools, generation) {
             return Ok(());
         }
@@ -313,6 +367,7 @@ impl Edge {
             }
         }
         self.save(&[], &[])?;
+        drop(self.tell_follower(Span::seconds(10)));
         let dead = pools
             .iter()
             .filter(|pool| !pool.is_available() || pool.retired.is_cancelled());
@@ -355,20 +410,21 @@ impl Edge {
     /// # Errors
     /// When there is no such route, or the state cannot be written.
     pub async fn remove(&self, key: &RouteKey, grace: Span) -> Result<usize, EdgeError> {
-        let gone = {
-            let _changing = self.0.changing.lock().await;
+        let (gone, followed) = {
+            let _changing = self.change().await?;
             if self.0.shared.table.read().route(key).is_none() {
                 return Err(EdgeError::NoRoute(key.clone()));
             }
             self.save(&[], std::slice::from_ref(key))?;
             let gone = self.0.shared.table.write().remove(key);
             self.0.listeners.close_unused();
-            gone
+            (gone, self.tell_follower(grace))
         };
         let pools = gone
             .into_iter()
             .flat_map(|route| [Some(route.pool), route.standby]);
-        Ok(drain_all(pools.flatten().collect(), grace.get()).await)
+        let cut = drain_all(pools.flatten().collect(), grace.get()).await;
+        Ok(cut + followed.await)
     }
 
     /// Takes one address out of every route, or puts it back in. Returns how many of its requests
@@ -383,7 +439,7 @@ impl Edge {
         grace: Span,
     ) -> Result<usize, EdgeError> {
         let targets: Vec<_> = {
-            let _changing = self.0.changing.lock().await;
+            let _changing = self.change().await?;
             let targets: Vec<_> = {
                 let table = self.0.shared.table.read();
                 table
@@ -398,6 +454,7 @@ impl Edge {
                 .iter()
                 .for_each(|target| target.set_drained(drained));
             self.save(&[], &[])?;
+            drop(self.tell_follower(grace));
             targets
         };
         if !drained {
@@ -409,7 +466,7 @@ impl Edge {
     }
 
     /// Holds requests of a route, or of all, until [`Edge::resume`], at most so long; then they
-    /// are answered 503. A restart ends the pause.
+    /// are answered 503.
     ///
     /// # Errors
     /// When there is no such route.
@@ -445,7 +502,7 @@ impl Edge {
         key: Option<&RouteKey>,
         mode: impl Fn() -> Mode,
     ) -> Result<usize, EdgeError> {
-        let _changing = self.0.changing.lock().await;
+        let _changing = self.change().await?;
         let changed = {
             let table = self.0.shared.table.read();
             let chosen = table
@@ -456,21 +513,24 @@ impl Edge {
         };
         match (changed, key) {
             (0, Some(key)) => Err(EdgeError::NoRoute(key.clone())),
-            (changed, _) => self.save(&[], &[]).map(|()| changed),
+            (changed, _) => {
+                self.save(&[], &[])?;
+                drop(self.tell_follower(Span::seconds(0)));
+                Ok(changed)
+            }
         }
     }
 
     /// Writes the table down as it will be with new pools and without removed routes.
     fn save(&self, new: &[Arc<Pool>], removed: &[RouteKey]) -> Result<(), EdgeError> {
-        let routes = {
-            let table = self.0.shared.table.read();
-            kept(&table, new, removed)
-        };
-        let generation = self.0.generation.load(Ordering::Relaxed);
         let path = self.0.shared.settings.state_file();
-        State::new(generation, routes)
-            .save(&path)
-            .map_err(EdgeError::State)
+        let saved = self.state(new, removed).save(&path);
+        saved.map_err(EdgeError::State)
+    }
+
+    fn state(&self, new: &[Arc<Pool>], removed: &[RouteKey]) -> State {
+        let routes = kept(&self.0.shared.table.read(), new, removed);
+        State::new(self.0.generation.load(Ordering::Relaxed), routes)
     }
 
     /// Takes no more connections, lets those there are come to their end, and cuts what is left
@@ -535,6 +595,45 @@ fn swap_in(table: &mut Inner, pools: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
     unneeded
 }
 
+/// Makes the table what the state says. Returns the pools that are not needed any more.
+fn apply(table: &mut Inner, state: &State) -> Vec<Arc<Pool>> {
+    let mut unneeded = Vec::new();
+    let wanted: HashSet<&RouteKey> = state.routes.iter().map(|kept| &kept.spec.route).collect();
+    let gone: Vec<RouteKey> = table.routes().map(|route| route.key.clone()).collect();
+    for key in gone.iter().filter(|key| !wanted.contains(key)) {
+        let route = table.remove(key).into_iter();
+        unneeded.extend(
+            route
+                .flat_map(|route| [Some(route.pool), route.standby])
+                .flatten(),
+        );
+    }
+    for kept in &state.routes {
+        let current = table
+            .route(&kept.spec.route)
+            .map(|route| Arc::clone(&route.pool));
+        let counters = current.as_ref().map(|pool| Arc::clone(&pool.counters));
+        let pool = match current.filter(|pool| pool.generation == kept.generation) {
+            Some(pool) => pool,
+            None => {
+                let spec = Arc::new(kept.spec.clone());
+                let pool = Pool::new(spec, kept.generation, counters.unwrap_or_default());
+                health::watch(&pool);
+                unneeded.extend(swap_in(table, std::slice::from_ref(&pool)));
+                pool
+            }
+        };
+        for target in &pool.targets {
+            target.set_drained(kept.drained.contains(&target.address));
+        }
+        if let Some(route) = table.route_mut(&kept.spec.route) {
+            unneeded.extend(route.standby.take());
+            route.mode.send_replace(kept.mode());
+        }
+    }
+    unneeded
+}
+
 fn kept(table: &Inner, new: &[Arc<Pool>], removed: &[RouteKey]) -> Vec<KeptRoute> {
     let replaced: HashSet<&RouteKey> = new
         .iter()
@@ -566,6 +665,12 @@ fn keep(pool: &Pool, mode: Option<&Mode>) -> KeptRoute {
             .collect::<BTreeSet<_>>(),
         maintenance: match mode {
             Some(Mode::Maintenance(page)) => Some(page.to_string()),
+            _ => None,
+        },
+        paused_until: match mode {
+            Some(Mode::Paused(until)) => Timestamp::now()
+                .checked_add(until.saturating_duration_since(std::time::Instant::now()))
+                .ok(),
             _ => None,
         },
     }

@@ -74,6 +74,12 @@ pub enum EdgeError {
     /// The control socket cannot be opened.
     #[error("cannot open the control socket")]
     Control(#[source] std::io::Error),
+    /// Another edge has taken over.
+    #[error("another edge has taken over meanwhile: ask again, it answers")]
+    HandedOver,
+    /// The hand-over between two edges broke.
+    #[error("the running edge cannot be taken over from, it serves on")]
+    TakeOver(#[source] std::io::Error),
     /// Another edge runs in the same folder.
     #[error(
         "an edge runs already with the folder {0}: take over from it with `--takeover`, or choose another --folder"

@@ -36,6 +36,7 @@ mod record;
 mod shared;
 mod state;
 mod status;
+mod takeover;
 mod text;
 
 pub use edge::{Edge, Event, Set};

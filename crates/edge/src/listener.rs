@@ -90,6 +90,15 @@ impl Listeners {
         }
     }
 
+    /// The sockets, to hand over.
+    pub(crate) fn sockets(&self) -> Vec<(Listen, Arc<TcpListener>)> {
+        let open = self.lock();
+        let sockets = open.iter();
+        sockets
+            .map(|(listen, open)| (*listen, Arc::clone(&open.socket)))
+            .collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Listen, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -43,11 +43,6 @@ impl Shared {
             log,
         })
     }
-
-    pub(crate) fn open_connections(&self) -> usize {
-        let free = self.connections.available_permits();
-        self.settings.limits.connections.saturating_sub(free)
-    }
 }
 
 /// Counts the connections of each client.
@@ -61,6 +56,12 @@ pub(crate) struct ClientSlot {
 }
 
 impl Clients {
+    /// The connections of all clients.
+    pub(crate) fn total(&self) -> usize {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.values().sum()
+    }
+
     /// Counts a connection, unless the client has enough of them.
     pub(crate) fn enter(&self, address: IpAddr, most: usize) -> Option<ClientSlot> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::RouteSpec;
+use crate::table::Mode;
 
 /// The file's content.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,24 @@ pub(crate) struct KeptRoute {
     pub(crate) drained: BTreeSet<SocketAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) maintenance: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paused_until: Option<Timestamp>,
+}
+
+impl KeptRoute {
+    /// What becomes of the route's requests; a pause that is over is none.
+    pub(crate) fn mode(&self) -> Mode {
+        if let Some(page) = &self.maintenance {
+            return Mode::Maintenance(page.as_str().into());
+        }
+        let left = self
+            .paused_until
+            .map(|until| until.duration_since(Timestamp::now()));
+        match left.and_then(|left| Duration::try_from(left).ok()) {
+            Some(left) if !left.is_zero() => Mode::Paused(Instant::now() + left),
+            _ => Mode::Serving,
+        }
+    }
 }
 
 /// What is wrong with the state file.
@@ -141,6 +162,7 @@ mod tests {
             spec,
             drained: ["10.0.0.1:80".parse().unwrap()].into(),
             maintenance: Some("away".to_owned()),
+            paused_until: Some("2026-01-01T00:00:00Z".parse().unwrap()),
         };
         let state = State::new(8, vec![route]);
         state.save(&path).unwrap();

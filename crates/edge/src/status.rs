@@ -75,7 +75,7 @@ impl Edge {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            connections: shared.open_connections(),
+            connections: shared.clients.total(),
             routes,
         }
     }
@@ -88,7 +88,7 @@ impl Edge {
             &mut out,
             "lotse_edge_connections",
             "Open connections of clients",
-            shared.open_connections(),
+            shared.clients.total(),
         );
         if let Some(log) = &shared.log {
             let lost = log.lost.load(Ordering::Relaxed);

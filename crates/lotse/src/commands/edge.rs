@@ -70,6 +70,10 @@ pub(crate) struct Folder {
 pub(crate) struct Run {
     #[command(flatten)]
     folder: Folder,
+    /// Take the place of the edge that runs with this folder: its listening sockets come over, its
+    /// connections come to their end there, and it stops
+    #[arg(long)]
+    takeover: bool,
     /// A proxy before this one whose X-Forwarded-* fields are believed (repeatable)
     #[arg(long, value_name = "NETWORK")]
     trust: Vec<Network>,
@@ -274,21 +278,32 @@ pub(crate) async fn run(command: EdgeCommand) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Run) -> anyhow::Result<()> {
-    let grace = arguments.grace.get();
+    let grace = arguments.grace;
+    let takeover = arguments.takeover;
     let settings = arguments.settings();
     let folder = settings.folder.display().to_string();
-    let edge = Edge::start(settings)
-        .await
-        .context("the edge cannot start")?;
-    edge.serve_control()?;
+    let edge = match takeover {
+        true => Edge::take_over(settings).await,
+        false => start(settings).await,
+    };
+    let edge = edge.context("the edge cannot start")?;
     announce(&edge, &folder);
-    super::stop_signal().await;
-    tracing::info!(grace = %arguments.grace, "told to stop: open requests may come to their end");
     tokio::select! {
-        () = edge.stop(grace) => {}
+        () = super::stop_signal() => {}
+        () = edge.handed_over() => {}
+    }
+    tracing::info!(%grace, "stopping: open requests may come to their end");
+    tokio::select! {
+        () = edge.stop(grace.get()) => {}
         () = super::stop_signal() => edge.stop(Duration::ZERO).await,
     }
     Ok(())
+}
+
+async fn start(settings: Settings) -> Result<Edge, edge::EdgeError> {
+    let edge = Edge::start(settings).await?;
+    edge.serve_control()?;
+    Ok(edge)
 }
 
 fn announce(edge: &Edge, folder: &str) {
