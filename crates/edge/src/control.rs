@@ -17,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use crate::edge::{Edge, Event, Set};
-use crate::error::EdgeError;
+use crate::error::{EdgeError, with_sources};
 use crate::route::RouteKey;
 use crate::span::Span;
 
@@ -265,14 +265,4 @@ async fn carry_out(
         Request::Maintenance { route, page } => edge.maintenance(route.as_ref(), &page).await?,
     };
     Ok(count.into())
-}
-
-fn with_sources(error: &EdgeError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

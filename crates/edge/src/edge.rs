@@ -27,6 +27,7 @@ use crate::spec::{Protocol, RouteSpec};
 use crate::state::{KeptRoute, State};
 use crate::table::{Inner, Mode, Route};
 use crate::takeover::Follower;
+use crate::tls;
 
 /// How long the targets of the state file may take to show their health at the start.
 const FIRST_CHECK: Duration = Duration::from_millis(300);
@@ -128,6 +129,8 @@ impl Edge {
         };
         let edge = Self(Arc::new(running));
         edge.restore(state).await?;
+        let shared = Arc::clone(&edge.0.shared);
+        tokio::spawn(tls::watch(shared));
         Ok(edge)
     }
 
@@ -136,7 +139,7 @@ impl Edge {
         for kept in state.routes {
             kept.spec.check().map_err(EdgeError::Spec)?;
             let mode = kept.mode();
-            let pool = Pool::new(Arc::new(kept.spec), kept.generation, Arc::default());
+            let pool = Pool::restore(Arc::new(kept.spec), kept.generation, Arc::default());
             for target in &pool.targets {
                 target.set_drained(kept.drained.contains(&target.address));
             }
@@ -242,11 +245,11 @@ impl Edge {
         tell: &impl Fn(Event),
     ) -> Result<Vec<Arc<Pool>>, EdgeError> {
         let generation = self.0.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let pools: Vec<_> = set
+        let pools = set
             .routes
             .iter()
-            .map(|spec| self.new_pool(spec, generation))
-            .collect();
+            .map(|spec| self.new_pool(spec, generation));
+        let pools = pools.collect::<Result<Vec<_>, _>>()?;
         tell(Event::Checking {
             targets: pools.iter().map(|pool| pool.targets.len()).sum(),
         });
@@ -270,16 +273,21 @@ impl Edge {
         }
     }
 
-    fn new_pool(&self, spec: &RouteSpec, generation: u64) -> Arc<Pool> {
-        let table = self.0.shared.table.read();
-        let counters = table
-            .route(&spec.route)
-            .map(|route| Arc::clone(&route.pool.counters));
-        Pool::new(
+    fn new_pool(&self, spec: &RouteSpec, generation: u64) -> Result<Arc<Pool>, EdgeError> {
+        let counters = {
+            let table = self.0.shared.table.read();
+            let route = table.route(&spec.route);
+            route.map(|route| Arc::clone(&route.pool.counters))
+        };
+        let pool = Pool::new(
             Arc::new(spec.clone()),
             generation,
             counters.unwrap_or_default(),
-        )
+        );
+        pool.map_err(|source| EdgeError::Certificate {
+            route: spec.route.clone(),
+            source,
+        })
     }
 
     async fn swap(
@@ -316,13 +324,10 @@ impl Edge {
     fn check_against_table(&self, set: &Set) -> Result<(), EdgeError> {
         let table = self.0.shared.table.read();
         let own: HashSet<&RouteKey> = set.routes.iter().map(|spec| &spec.route).collect();
+        let others = table.routes().filter(|route| !own.contains(&route.key));
+        let others: Vec<&RouteSpec> = others.map(|route| &*route.pool.spec).collect();
         for spec in &set.routes {
-            let others = table.routes().filter(|route| !own.contains(&route.key));
-            for other in others.filter(|route| route.key.listen == spec.route.listen) {
-                if spec.protocol == Protocol::Tcp || other.pool.spec.protocol == Protocol::Tcp {
-                    return Err(EdgeError::Protocols(spec.route.listen));
-                }
-            }
+            others.iter().try_for_each(|other| get_along(spec, other))?;
         }
         Ok(())
     }
@@ -553,20 +558,28 @@ fn check_set(set: &Set) -> Result<(), EdgeError> {
     if set.routes.is_empty() {
         return Err(EdgeError::NoRoutes);
     }
-    let mut seen: HashMap<Listen, Vec<&RouteSpec>> = HashMap::new();
-    for spec in &set.routes {
+    for (place, spec) in set.routes.iter().enumerate() {
         spec.check().map_err(EdgeError::Spec)?;
-        let others = seen.entry(spec.route.listen).or_default();
-        if others.iter().any(|other| other.route == spec.route) {
+        let before = &set.routes[..place];
+        if before.iter().any(|other| other.route == spec.route) {
             return Err(EdgeError::Twice(spec.route.clone()));
         }
-        if others
-            .iter()
-            .any(|other| other.protocol == Protocol::Tcp || spec.protocol == Protocol::Tcp)
-        {
-            return Err(EdgeError::Protocols(spec.route.listen));
-        }
-        others.push(spec);
+        before.iter().try_for_each(|other| get_along(spec, other))?;
+    }
+    Ok(())
+}
+
+/// Whether two routes can share a port, if they do.
+fn get_along(one: &RouteSpec, other: &RouteSpec) -> Result<(), EdgeError> {
+    let listen = one.route.listen;
+    if listen != other.route.listen {
+        return Ok(());
+    }
+    if one.protocol == Protocol::Tcp || other.protocol == Protocol::Tcp {
+        return Err(EdgeError::Protocols(listen));
+    }
+    if one.tls.is_some() != other.tls.is_some() {
+        return Err(EdgeError::TlsAndPlain(listen));
     }
     Ok(())
 }
@@ -617,7 +630,7 @@ fn apply(table: &mut Inner, state: &State) -> Vec<Arc<Pool>> {
             Some(pool) => pool,
             None => {
                 let spec = Arc::new(kept.spec.clone());
-                let pool = Pool::new(spec, kept.generation, counters.unwrap_or_default());
+                let pool = Pool::restore(spec, kept.generation, counters.unwrap_or_default());
                 health::watch(&pool);
                 unneeded.extend(swap_in(table, std::slice::from_ref(&pool)));
                 pool

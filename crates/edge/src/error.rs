@@ -6,6 +6,7 @@ use crate::route::{Listen, RouteKey};
 use crate::span::Span;
 use crate::spec::SpecError;
 use crate::state::StateError;
+use crate::tls::CertificateError;
 
 /// Why the edge did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,19 @@ pub enum EdgeError {
     /// A spec that makes no sense.
     #[error(transparent)]
     Spec(SpecError),
+    /// A certificate that cannot be used.
+    #[error("the certificate of the route {route} cannot be used")]
+    Certificate {
+        /// The route.
+        route: RouteKey,
+        /// Why not.
+        source: CertificateError,
+    },
+    /// TLS and plain HTTP on one port.
+    #[error(
+        "{0} cannot serve TLS and plain HTTP at the same time: give each of its routes a certificate, or none"
+    )]
+    TlsAndPlain(Listen),
     /// An empty set.
     #[error("no route is given")]
     NoRoutes,
@@ -85,6 +99,17 @@ pub enum EdgeError {
         "an edge runs already with the folder {0}: take over from it with `--takeover`, or choose another --folder"
     )]
     Runs(String),
+}
+
+/// An error and what caused it, on one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 fn list(ill: &[(RouteKey, Vec<String>)]) -> String {

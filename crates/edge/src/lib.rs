@@ -38,6 +38,7 @@ mod state;
 mod status;
 mod takeover;
 mod text;
+mod tls;
 
 pub use edge::{Edge, Event, Set};
 pub use error::EdgeError;
@@ -45,3 +46,4 @@ pub use settings::Settings;
 pub use span::Span;
 pub use state::StateError;
 pub use status::{RouteStatus, Status, TargetStatus};
+pub use tls::CertificateError;

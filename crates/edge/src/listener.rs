@@ -9,11 +9,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use tokio::io::AsyncReadExt as _;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::forward::Origin;
+use crate::io::{ClientIo, Patience};
 use crate::proxy::Client;
 use crate::proxy_protocol::{self, Parsed};
 use crate::route::Listen;
@@ -21,6 +24,7 @@ use crate::serve;
 use crate::shared::Shared;
 use crate::spec::Protocol;
 use crate::tcp;
+use crate::tls;
 
 const BACKLOG: i32 = 4096;
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
@@ -30,6 +34,13 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) struct Listeners {
     shared: Arc<Shared>,
     open: Mutex<HashMap<Listen, Open>>,
+}
+
+/// What a connection needs to know of its port.
+#[derive(Clone)]
+struct Port {
+    listen: Listen,
+    tls: Arc<ServerConfig>,
 }
 
 struct Open {
@@ -61,9 +72,13 @@ impl Listeners {
             socket: Arc::new(socket),
             stop: CancellationToken::new(),
         };
+        let port = Port {
+            listen,
+            tls: Arc::new(tls::config(&self.shared, listen)),
+        };
         let accepting = accept(
             Arc::clone(&self.shared),
-            listen,
+            port,
             Arc::clone(&open.socket),
             open.stop.clone(),
         );
@@ -144,7 +159,7 @@ fn bind_to(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 async fn accept(
     shared: Arc<Shared>,
-    listen: Listen,
+    port: Port,
     socket: Arc<TcpListener>,
     stop: CancellationToken,
 ) {
@@ -161,13 +176,13 @@ async fn accept(
         match accepted {
             Ok((stream, address)) => {
                 let shared = Arc::clone(&shared);
-                let serving = take(Arc::clone(&shared), listen, stream, address);
+                let serving = take(Arc::clone(&shared), port.clone(), stream, address);
                 shared.tasks.spawn(async move {
                     serving.await;
                     drop(permit);
                 });
             }
-            Err(error) => rest_after(listen, &error).await,
+            Err(error) => rest_after(port.listen, &error).await,
         }
     }
 }
@@ -184,7 +199,8 @@ async fn rest_after(listen: Listen, error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-async fn take(shared: Arc<Shared>, listen: Listen, mut stream: TcpStream, address: SocketAddr) {
+async fn take(shared: Arc<Shared>, port: Port, mut stream: TcpStream, address: SocketAddr) {
+    let listen = port.listen;
     let address = canonical(address);
     let Some(_slot) = shared
         .clients
@@ -218,12 +234,16 @@ async fn take(shared: Arc<Shared>, listen: Listen, mut stream: TcpStream, addres
             .await;
         }
         Some(Protocol::Http) => {
-            let client = Client {
+            let mut client = Client {
                 origin: origin(&shared, client, server),
                 shared,
                 listen,
             };
-            serve_http(client, stream, ahead).await;
+            client.origin.tls = client.shared.table.has_tls(listen);
+            match client.origin.tls {
+                true => serve_tls(client, stream, ahead, port.tls).await,
+                false => serve_http(client, stream, ahead).await,
+            }
         }
         None => {}
     }
@@ -286,7 +306,32 @@ async fn start(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> 
     }
 }
 
-async fn serve_http(client: Client, mut stream: TcpStream, ahead: Bytes) {
+async fn serve_tls(client: Client, stream: TcpStream, ahead: Bytes, config: Arc<ServerConfig>) {
+    let limits = &client.shared.settings.limits;
+    let patience = Patience {
+        head: limits.head_time.get(),
+        write: limits.stall.get(),
+    };
+    let stream = ClientIo::new(stream, ahead, patience, None);
+    let handshake = TlsAcceptor::from(config).accept(stream);
+    let stream = match tokio::time::timeout(patience.head, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, client = %client.origin.client, "no TLS came about");
+            return;
+        }
+        Err(_) => return,
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return serve::serve(client, stream, Bytes::new(), true).await;
+    }
+    serve_http(client, stream, Bytes::new()).await;
+}
+
+async fn serve_http<S>(client: Client, mut stream: S, ahead: Bytes)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let limits = &client.shared.settings.limits;
     // A client that connects ahead of its need may wait as long as one between two requests.
     let looked = tokio::time::timeout(limits.idle.get(), look_ahead(&mut stream, ahead));
@@ -300,7 +345,10 @@ async fn serve_http(client: Client, mut stream: TcpStream, ahead: Bytes) {
 }
 
 /// Reads as much as tells HTTP/1 from HTTP/2.
-async fn look_ahead(stream: &mut TcpStream, ahead: Bytes) -> io::Result<(Bytes, bool)> {
+async fn look_ahead<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    ahead: Bytes,
+) -> io::Result<(Bytes, bool)> {
     let mut bytes = BytesMut::from(ahead);
     loop {
         let shared = bytes.len().min(HTTP2_PREFACE.len());

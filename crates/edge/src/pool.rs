@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connect::Idle;
 use crate::record::Counters;
 use crate::spec::{RouteSpec, TargetSpec};
+use crate::tls::{Certificate, CertificateError};
 
 /// The targets of a route between two swaps.
 pub(crate) struct Pool {
@@ -21,6 +22,7 @@ pub(crate) struct Pool {
     /// Grows with every swap of the edge.
     pub(crate) generation: u64,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) certificate: Option<Arc<Certificate>>,
     pub(crate) targets: Vec<Arc<Target>>,
     turn: AtomicUsize,
     in_flight: AtomicUsize,
@@ -55,13 +57,41 @@ pub(crate) struct Lease(Arc<Pool>);
 pub(crate) struct TargetLease(Arc<Target>);
 
 impl Pool {
-    /// A pool whose targets all count as healthy: they were checked, or will be at once.
-    pub(crate) fn new(spec: Arc<RouteSpec>, generation: u64, counters: Arc<Counters>) -> Arc<Self> {
+    /// A pool whose targets all count as healthy: they were checked.
+    ///
+    /// # Errors
+    /// When the route's certificate cannot be used.
+    pub(crate) fn new(
+        spec: Arc<RouteSpec>,
+        generation: u64,
+        counters: Arc<Counters>,
+    ) -> Result<Arc<Self>, CertificateError> {
+        let certificate = spec.tls.as_ref().map(Certificate::load).transpose()?;
+        Ok(Self::build(spec, generation, counters, certificate))
+    }
+
+    /// A pool that was good once, here or in another process.
+    pub(crate) fn restore(
+        spec: Arc<RouteSpec>,
+        generation: u64,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        let certificate = spec.tls.as_ref().map(Certificate::restore);
+        Self::build(spec, generation, counters, certificate)
+    }
+
+    fn build(
+        spec: Arc<RouteSpec>,
+        generation: u64,
+        counters: Arc<Counters>,
+        certificate: Option<Certificate>,
+    ) -> Arc<Self> {
         let targets = spec.targets.iter();
         let targets = targets.map(|target| Arc::new(Target::new(*target, spec.health.fall)));
         Arc::new(Self {
             generation,
             counters,
+            certificate: certificate.map(Arc::new),
             targets: targets.collect(),
             turn: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -81,16 +111,16 @@ impl Pool {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    /// Whether a target can be sent requests.
+    /// Whether a target can be sent requests, or none is needed.
     pub(crate) fn is_available(&self) -> bool {
-        self.targets.iter().any(|target| target.is_available())
+        self.targets.is_empty() || self.targets.iter().any(|target| target.is_available())
     }
 
     /// The target with the fewest requests for its weight, among those not tried; equals take turns.
     pub(crate) fn pick(&self, tried: &[SocketAddr]) -> Option<TargetLease> {
         let count = self.targets.len();
         let start = match count {
-            1 => 0,
+            0 | 1 => 0,
             _ => self.turn.fetch_add(1, Ordering::Relaxed) % count,
         };
         let (late, early) = self.targets.split_at(start);
@@ -257,7 +287,7 @@ mod tests {
             path: Default::default(),
         };
         let targets = targets.iter().map(|t| t.parse().unwrap()).collect();
-        Pool::new(Arc::new(RouteSpec::new(route, targets)), 1, Arc::default())
+        Pool::new(Arc::new(RouteSpec::new(route, targets)), 1, Arc::default()).unwrap()
     }
 
     fn shares(pool: &Pool, requests: usize) -> Vec<usize> {

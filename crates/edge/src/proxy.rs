@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -33,6 +34,7 @@ pub(crate) struct Client {
 pub(crate) enum Refusal {
     Status(StatusCode),
     Page(StatusCode, String),
+    Redirect(HeaderValue),
 }
 
 /// The answer to one request, from a target or from the edge itself.
@@ -55,6 +57,9 @@ async fn proxy(
     forward::to_origin_form(&mut request)?;
     let pool = find_pool(client, &host, request.uri().path()).await?;
     record.counters = Some(Arc::clone(&pool.counters));
+    if let Some(port) = pool.spec.redirect_https {
+        return Err(to_https(&host, port, request.uri()));
+    }
     let limits = client.body_limits(&pool);
     refuse_large(request.headers(), limits.size)?;
 
@@ -90,6 +95,24 @@ async fn find_pool(client: &Client, host: &str, path: &str) -> Result<Lease, Ref
                 changed.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.ok();
             }
         }
+    }
+}
+
+/// Method and body stay what they are (RFC 9110, section 15.4.9).
+fn to_https(host: &str, port: u16, uri: &http::Uri) -> Refusal {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let place = match port {
+        443 => format!("https://{host}{path}"),
+        port => format!("https://{host}:{port}{path}"),
+    };
+    match HeaderValue::try_from(place) {
+        Ok(place) if !host.is_empty() => Refusal::Redirect(place),
+        _ => StatusCode::BAD_REQUEST.into(),
     }
 }
 
@@ -130,6 +153,11 @@ fn finish(
     parts.version = http::Version::HTTP_11;
     if let Some(cookie) = cookie {
         parts.headers.append(http::header::SET_COOKIE, cookie);
+    }
+    if let (true, Some(hsts)) = (client.origin.tls, pool.spec.hsts) {
+        let value = format!("max-age={}", hsts.get().as_secs());
+        let value = HeaderValue::try_from(value).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        parts.headers.insert(STRICT_TRANSPORT_SECURITY, value);
     }
     let body = ResponseBody::stream(Stream {
         body,
@@ -202,6 +230,11 @@ impl Refusal {
     fn page(self) -> Response<ResponseBody> {
         match self {
             Self::Page(status, page) => pages::html(status, page),
+            Self::Redirect(place) => {
+                let mut response = pages::plain(StatusCode::PERMANENT_REDIRECT);
+                response.headers_mut().insert(LOCATION, place);
+                response
+            }
             Self::Status(status) => {
                 let mut response = pages::plain(status);
                 // After a request whose end is unclear, nothing on the connection is sure.

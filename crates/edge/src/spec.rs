@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub struct RouteSpec {
     #[serde(default)]
     pub protocol: Protocol,
     /// Where requests go; at least one.
+    #[serde(default)]
     pub targets: Vec<TargetSpec>,
     /// How the targets' health is told.
     #[serde(default)]
@@ -43,6 +45,16 @@ pub struct RouteSpec {
     /// How long a target may take until its answer begins; then 504.
     #[serde(default = "default_response_timeout")]
     pub response_timeout: Span,
+    /// Speak TLS to clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
+    /// Send clients to the same address with https, on this port, in place of answering them; such
+    /// a route needs no targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_https: Option<u16>,
+    /// Tell browsers to come with https only, for so long (RFC 6797).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsts: Option<Span>,
     /// The page (HTML) that is shown while no target is healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_page: Option<String>,
@@ -50,6 +62,16 @@ pub struct RouteSpec {
 
 fn default_response_timeout() -> Span {
     Span::seconds(300)
+}
+
+/// The certificate of a route. Both files are in PEM form, and are read anew when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSpec {
+    /// The file of the certificate and those that vouch for it.
+    pub certificate: PathBuf,
+    /// The file of its private key.
+    pub key: PathBuf,
 }
 
 /// How a port is spoken to.
@@ -171,6 +193,9 @@ impl RouteSpec {
             send_proxy: None,
             max_body: None,
             response_timeout: default_response_timeout(),
+            tls: None,
+            redirect_https: None,
+            hsts: None,
             unavailable_page: None,
         }
     }
@@ -199,7 +224,7 @@ impl RouteSpec {
     }
 
     fn check_targets(&self) -> Result<(), SpecError> {
-        if self.targets.is_empty() {
+        if self.targets.is_empty() && self.redirect_https.is_none() {
             return Err(SpecError::NoTarget(self.route.clone()));
         }
         if self.targets.len() > 1000 {
@@ -251,6 +276,12 @@ impl RouteSpec {
             (self.target_http2, "HTTP/2"),
             (self.max_body.is_some(), "request body"),
             (self.unavailable_page.is_some(), "page"),
+            (
+                self.tls.is_some(),
+                "certificate (TLS ends at HTTP routes only)",
+            ),
+            (self.redirect_https.is_some(), "redirect"),
+            (self.hsts.is_some(), "HSTS"),
         ];
         match only_http.into_iter().find(|(given, _)| *given) {
             Some((_, what)) => Err(SpecError::NotInTcp(self.route.clone(), what)),

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::pool::{Lease, Pool};
 use crate::route::{HostPattern, Listen, PathPrefix, RouteKey};
 use crate::spec::Protocol;
+use crate::tls::Certificate;
 
 /// See the module.
 #[derive(Default)]
@@ -74,6 +75,33 @@ impl Table {
             .get(&listen)?
             .first()
             .map(|route| route.pool.spec.protocol)
+    }
+
+    /// The certificate for a name: that of the most exact route, or the first there is.
+    pub(crate) fn certificate(&self, listen: Listen, name: &str) -> Option<Arc<Certificate>> {
+        let inner = self.read();
+        let routes = inner.listens.get(&listen)?;
+        let fits = routes.iter().filter(|route| route.key.host.covers(name));
+        let mut found = fits
+            .chain(routes)
+            .filter_map(|route| route.pool.certificate.as_ref());
+        found.next().map(Arc::clone)
+    }
+
+    /// All certificates.
+    pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
+        let inner = self.read();
+        let all = inner
+            .routes()
+            .filter_map(|route| route.pool.certificate.clone());
+        all.collect()
+    }
+
+    /// Whether a port speaks TLS.
+    pub(crate) fn has_tls(&self, listen: Listen) -> bool {
+        let inner = self.read();
+        let routes = inner.listens.get(&listen);
+        routes.is_some_and(|routes| routes.iter().any(|route| route.pool.spec.tls.is_some()))
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -189,7 +217,7 @@ mod tests {
             let spec = Arc::new(RouteSpec::new(key.clone(), vec![target]));
             table.write().add(Route {
                 key,
-                pool: Pool::new(spec, 1, Arc::default()),
+                pool: Pool::new(spec, 1, Arc::default()).unwrap(),
                 standby: None,
                 mode: Arc::new(watch::Sender::new(Mode::Serving)),
             });
@@ -256,7 +284,7 @@ mod tests {
             table.fall_back(&old).is_none(),
             "there is nothing to fall back to"
         );
-        let new = Pool::new(Arc::clone(&old.spec), 2, Arc::default());
+        let new = Pool::new(Arc::clone(&old.spec), 2, Arc::default()).unwrap();
         {
             let mut inner = table.write();
             let route = inner.route_mut(&key).unwrap();

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use edge::control::{self, Request};
 use edge::route::{HostPattern, Listen, PathPrefix, RouteKey};
 use edge::settings::{AccessLog, LogFormat, Network};
-use edge::spec::{HealthSpec, Protocol, ProxyVersion, RouteSpec, StatusRange, TargetSpec};
+use edge::spec::{HealthSpec, Protocol, ProxyVersion, RouteSpec, StatusRange, TargetSpec, TlsSpec};
 use edge::{Edge, Event, RouteStatus, Set, Settings, Span, Status};
 use serde_json::Value;
 
@@ -114,7 +114,7 @@ pub(crate) struct SetArguments {
     #[arg(required_unless_present = "file", value_name = "LISTEN")]
     listen: Option<Listen>,
     /// Where requests go: ADDRESS:PORT, with a weight ADDRESS:PORT*3
-    #[arg(required_unless_present = "file", value_name = "TARGET")]
+    #[arg(required_unless_present_any = ["file", "redirect_https"], value_name = "TARGET")]
     targets: Vec<TargetSpec>,
     #[command(flatten)]
     names: Names,
@@ -146,6 +146,19 @@ pub(crate) struct SetArguments {
     /// So many bad checks or failed requests in a row make it unhealthy
     #[arg(long, value_name = "N", default_value_t = 3)]
     health_fall: u32,
+    /// Speak TLS: the certificate and those that vouch for it, in PEM form; read anew when it
+    /// changes
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key, in PEM form
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Send clients to https on this port in place of answering them; no target is needed
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "443", require_equals = true)]
+    redirect_https: Option<u16>,
+    /// Tell browsers to come with https only, for so long
+    #[arg(long, value_name = "TIME", requires = "certificate")]
+    hsts: Option<Span>,
     /// Send a client that came once to the same target again, by a cookie
     #[arg(long)]
     affinity: bool,
@@ -555,6 +568,17 @@ impl SetArguments {
             rise: self.health_rise,
             fall: self.health_fall,
         };
+        // The edge may run in another folder than this command.
+        let absolute = |path: PathBuf| std::path::absolute(path);
+        spec.tls = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => Some(TlsSpec {
+                certificate: absolute(certificate)?,
+                key: absolute(key)?,
+            }),
+            _ => None,
+        };
+        spec.redirect_https = self.redirect_https;
+        spec.hsts = self.hsts;
         spec.affinity = self.affinity;
         spec.target_http2 = self.target_http2;
         spec.send_proxy = self.send_proxy.map(|version| match version {
