@@ -29,6 +29,17 @@ use crate::table::{Inner, Mode, Route};
 use crate::takeover::Follower;
 use crate::tls;
 
+/// Lets this process open as many files as the system allows it: a connection needs two.
+///
+/// # Errors
+/// When the system refuses; the limit is then what it was.
+pub fn raise_file_limit() -> std::io::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
 /// How long the targets of the state file may take to show their health at the start.
 const FIRST_CHECK: Duration = Duration::from_millis(300);
 
@@ -106,6 +117,7 @@ impl Edge {
         for listen in listens {
             edge.open(listen)?;
         }
+        edge.open_metrics().await?;
         Ok(edge)
     }
 

@@ -91,6 +91,14 @@ pub enum EdgeError {
     /// Another edge has taken over.
     #[error("another edge has taken over meanwhile: ask again, it answers")]
     HandedOver,
+    /// Metrics cannot be served.
+    #[error("cannot serve metrics at {address}")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The hand-over between two edges broke.
     #[error("the running edge cannot be taken over from, it serves on")]
     TakeOver(#[source] std::io::Error),

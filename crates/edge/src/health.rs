@@ -25,6 +25,8 @@ pub(crate) enum Illness {
     Connect(String),
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    #[error("only {0} good checks in a row until the deadline")]
+    Unsteady(u32),
     #[error("the answer is no HTTP: {0}")]
     Broken(#[source] hyper::Error),
     #[error("it answers {path} with {status} (healthy is {healthy})")]
@@ -54,6 +56,7 @@ async fn one_well(pool: &Pool, target: &Target, deadline: Instant) -> Result<(),
     let health = &pool.spec.health;
     let pause = HURRY.min(health.interval.get());
     let mut well = 0;
+    let mut last = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let limit = health.timeout.get().min(left.max(Duration::from_millis(1)));
@@ -64,12 +67,15 @@ async fn one_well(pool: &Pool, target: &Target, deadline: Instant) -> Result<(),
                     return Ok(());
                 }
             }
+            // A check that the deadline cut short says less than the one before.
+            Err(Illness::Timeout(_)) if limit < health.timeout.get() && last.is_some() => {}
             Err(illness) => {
                 well = 0;
-                if Instant::now() + pause >= deadline {
-                    return Err(illness);
-                }
+                last = Some(illness);
             }
+        }
+        if Instant::now() + pause >= deadline {
+            return Err(last.unwrap_or(Illness::Unsteady(well)));
         }
         tokio::time::sleep(pause).await;
     }

@@ -30,6 +30,7 @@ mod forward;
 mod framing;
 mod io;
 mod log;
+mod metrics;
 mod pages;
 mod proxy_protocol;
 mod record;
@@ -40,7 +41,7 @@ mod takeover;
 mod text;
 mod tls;
 
-pub use edge::{Edge, Event, Set};
+pub use edge::{Edge, Event, Set, raise_file_limit};
 pub use error::EdgeError;
 pub use settings::Settings;
 pub use span::Span;

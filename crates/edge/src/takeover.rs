@@ -71,6 +71,7 @@ impl Edge {
         }
         stream.write_all(TAKEN).await.map_err(EdgeError::TakeOver)?;
         edge.spawn_control(control);
+        edge.inherit_metrics();
         edge.add_follower(Follower::new(stream));
         Ok(edge)
     }

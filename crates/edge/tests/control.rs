@@ -327,6 +327,37 @@ async fn the_access_log_has_a_line_for_each_request() {
     );
 }
 
+#[tokio::test]
+async fn metrics_are_served() {
+    let place = free_port();
+    let bench = Bench::with(|settings| settings.metrics = Some(place)).await;
+    let target = Target::start(1).await;
+    bench.to(&[&target]).await;
+    ask(&mut client(bench.address).await, get("/status/404"))
+        .await
+        .unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let metrics = raw(place, request).await;
+    assert!(metrics.contains("class=\"4xx\"} 1\n"), "{metrics}");
+    let up = format!("target=\"{}\"}} 1\n", target.address);
+    assert!(metrics.contains(&up), "{metrics}");
+    for line in metrics.split("\r\n\r\n").nth(1).unwrap().lines() {
+        let value = line.rsplit(' ').next().unwrap();
+        assert!(
+            line.starts_with('#') || value.parse::<f64>().is_ok(),
+            "{line}"
+        );
+    }
+    assert!(
+        raw(
+            place,
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        .await
+        .contains("404")
+    );
+}
+
 /// Not a test: the edge that others kill, in a process of its own.
 #[test]
 fn child() {

@@ -69,6 +69,51 @@ async fn keep_asking(
     }
 }
 
+/// Streams of one HTTP/2 connection, several at a time.
+async fn keep_streaming(address: std::net::SocketAddr, findings: Arc<Findings>) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let io = TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (sender, connection) = hyper::client::conn::http2::handshake(executor, io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut last = 0;
+    while !findings.stop.load(Ordering::Relaxed) {
+        let streams = (0..4).map(|number| {
+            let mut sender = sender.clone();
+            async move {
+                let body = http_body_util::Full::new(bytes::Bytes::from(vec![b'x'; number * 5000]));
+                let request = Request::post("http://example.org/").body(body).unwrap();
+                let response = sender
+                    .send_request(request)
+                    .await
+                    .map_err(|error| format!("{error:?}"))?;
+                let status = response.status().as_u16();
+                let release = response
+                    .headers()
+                    .get("x-release")
+                    .and_then(|value| value.to_str().ok()?.parse().ok());
+                let body = response
+                    .into_body()
+                    .collect()
+                    .await
+                    .map_err(|error| format!("{error:?}"))?;
+                Ok((status, release.unwrap_or(0), body.to_bytes()))
+            }
+        });
+        // Streams that began together may be answered by two releases; later ones never by an older.
+        let mut newest = last;
+        for answer in futures_util::future::join_all(streams).await {
+            let mut seen = last;
+            findings.judge(answer, &mut seen);
+            newest = newest.max(seen);
+        }
+        last = newest;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// A new connection for each request.
 async fn come_anew(address: std::net::SocketAddr, findings: Arc<Findings>) {
     while !findings.stop.load(Ordering::Relaxed) {
@@ -178,6 +223,7 @@ async fn no_request_fails_through_swaps_good_and_bad() {
     }));
     clients.spawn(come_anew(bench.address, Arc::clone(&findings)));
     clients.spawn(upload(bench.address, Arc::clone(&findings)));
+    clients.spawn(keep_streaming(bench.address, Arc::clone(&findings)));
 
     let (dead, slow, ill) = (free_port(), silent_target().await, Target::start(99).await);
     ill.healthy.store(false, Ordering::Relaxed);

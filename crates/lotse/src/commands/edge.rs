@@ -80,6 +80,9 @@ pub(crate) struct Run {
     /// A proxy before this one whose connections begin with a PROXY header (repeatable)
     #[arg(long, value_name = "NETWORK")]
     proxy_protocol_from: Vec<Network>,
+    /// Serve metrics in Prometheus' format at http://ADDRESS:PORT/metrics
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     /// Write a line for each request to this file; `-` is the standard output
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
@@ -292,6 +295,9 @@ pub(crate) async fn run(command: EdgeCommand) -> anyhow::Result<()> {
 
 async fn serve(arguments: Run) -> anyhow::Result<()> {
     let grace = arguments.grace;
+    if let Err(error) = edge::raise_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let takeover = arguments.takeover;
     let settings = arguments.settings();
     let folder = settings.folder.display().to_string();
@@ -350,7 +356,7 @@ fn tell(event: &Event, json: bool) {
         Event::Checking { targets: 1 } => println!("asking the target for its health"),
         Event::Checking { targets } => println!("asking {targets} targets for their health"),
         Event::Swapped { generation, .. } => {
-            println!("swapped (number {generation}): requests go to the new targets")
+            println!("swapped (number {generation}): requests go to the new targets");
         }
         Event::Drained { cut: 0 } => println!("drained: the old targets have nothing left to do"),
         Event::Drained { cut } => println!(
@@ -527,6 +533,7 @@ impl Run {
         let mut settings = Settings::new(self.folder.folder);
         settings.trusted = self.trust;
         settings.proxy_protocol_from = self.proxy_protocol_from;
+        settings.metrics = self.metrics;
         let format = match self.log_format {
             Format::Json => LogFormat::Json,
             Format::Combined => LogFormat::Combined,
