@@ -2,6 +2,7 @@
 //! 70 Lotse itself is.
 
 mod ci;
+mod edge;
 mod job;
 mod lab;
 mod login;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::{Failure, Screen};
@@ -41,6 +43,8 @@ enum Command {
     Job(job::Arguments),
     Ci(ci::Arguments),
     Token(token::Arguments),
+    #[command(subcommand)]
+    Edge(edge::EdgeCommand),
     Lab(lab::Arguments),
 }
 
@@ -60,6 +64,7 @@ pub(crate) fn run() -> ExitCode {
             ci::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
         }
         Command::Token(arguments) => client(token::run(arguments, screen)),
+        Command::Edge(command) => service(edge::run(command)),
         Command::Lab(arguments) => lab::run(arguments),
     }
 }
@@ -105,6 +110,22 @@ fn block_on(
     // Not waiting for a question that Ctrl-C has left unanswered.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|failure| failure.report())
+}
+
+/// Returns at the first SIGINT or SIGTERM.
+async fn stop_signal() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
 }
 
 #[cfg(test)]

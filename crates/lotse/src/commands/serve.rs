@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use server::{Config, Server};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Runs the server: git over HTTP, pipelines, images and pages, all in one data folder.
@@ -49,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     tokio::spawn({
         let stop = stop.clone();
         async move {
-            stop_signal().await;
+            super::stop_signal().await;
             eprintln!("stopping: open requests get ten seconds");
             stop.cancel();
         }
@@ -72,22 +71,6 @@ fn announce(server: &Server) {
             token.display()
         );
         println!("or paste it into the page. Delete the file when you have it elsewhere.");
-    }
-}
-
-/// Returns at the first SIGINT or SIGTERM.
-async fn stop_signal() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
     }
 }
 

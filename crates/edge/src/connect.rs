@@ -1,0 +1,221 @@
+//! Connections to targets: opened in time, kept while they are good, never shared by two requests
+//! at once unless they speak HTTP/2.
+//!
+//! Each connection belongs to one pool and ends when its pool is cut. Whether a request may be
+//! repeated on another one is not decided here.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::body::RequestBody;
+use crate::pool::{Pool, Target};
+use crate::proxy_protocol;
+
+/// How long a target may take to accept a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Kept connections are closed when nobody used them for so long.
+const KEEP: Duration = Duration::from_secs(50);
+/// So many unused connections are kept for a target.
+const KEEP_COUNT: usize = 512;
+
+/// The connections of a target that wait for a request.
+#[derive(Default)]
+pub(crate) struct Idle {
+    http1: Mutex<Vec<(Instant, http1::SendRequest<RequestBody>)>>,
+    http2: tokio::sync::Mutex<Option<http2::SendRequest<RequestBody>>>,
+}
+
+/// A way to send one request.
+pub(crate) enum Connection {
+    Http1 {
+        sender: http1::SendRequest<RequestBody>,
+        reused: bool,
+    },
+    Http2 {
+        sender: http2::SendRequest<RequestBody>,
+        reused: bool,
+    },
+}
+
+/// Why a target cannot be connected to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("{0} does not accept a connection within {CONNECT_TIMEOUT:?}")]
+    Timeout(SocketAddr),
+    #[error("{address} does not speak HTTP/2: {source}")]
+    Handshake {
+        address: SocketAddr,
+        source: hyper::Error,
+    },
+}
+
+/// Which connection is wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// One that nobody used before: the request must not be sent twice, and a kept connection may
+    /// be closed by the target in the moment of sending.
+    pub(crate) fresh: bool,
+    pub(crate) client: SocketAddr,
+    pub(crate) server: SocketAddr,
+}
+
+/// A connection to the target that can take a request now.
+pub(crate) async fn connection(
+    pool: &Pool,
+    target: &Target,
+    wanted: Wanted,
+) -> Result<Connection, ConnectError> {
+    if pool.spec.target_http2 {
+        return http2_connection(pool, target, wanted).await;
+    }
+    // A connection that begins with the client's address is that client's alone.
+    if !wanted.fresh && pool.spec.send_proxy.is_none() {
+        while let Some(mut sender) = target.idle.take() {
+            if sender.ready().await.is_ok() {
+                return Ok(Connection::Http1 {
+                    sender,
+                    reused: true,
+                });
+            }
+        }
+    }
+    let stream = open(pool, target, wanted).await?;
+    let handshake = http1::Builder::new()
+        .max_headers(256)
+        .max_buf_size(128 * 1024)
+        .handshake(TokioIo::new(stream))
+        .await;
+    let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake {
+        address: target.address,
+        source,
+    })?;
+    drive(pool, connection.with_upgrades());
+    Ok(Connection::Http1 {
+        sender,
+        reused: false,
+    })
+}
+
+async fn http2_connection(
+    pool: &Pool,
+    target: &Target,
+    wanted: Wanted,
+) -> Result<Connection, ConnectError> {
+    let mut kept = target.idle.http2.lock().await;
+    if let Some(sender) = kept
+        .as_ref()
+        .filter(|sender| !sender.is_closed() && !wanted.fresh)
+    {
+        return Ok(Connection::Http2 {
+            sender: sender.clone(),
+            reused: true,
+        });
+    }
+    let stream = open(pool, target, wanted).await?;
+    let handshake = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .handshake(TokioIo::new(stream))
+        .await;
+    let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake {
+        address: target.address,
+        source,
+    })?;
+    drive(pool, connection);
+    if pool.spec.send_proxy.is_none() {
+        *kept = Some(sender.clone());
+    }
+    Ok(Connection::Http2 {
+        sender,
+        reused: false,
+    })
+}
+
+/// A byte stream to the target, which has been told the client's address if it wants to know.
+pub(crate) async fn open(
+    pool: &Pool,
+    target: &Target,
+    wanted: Wanted,
+) -> Result<TcpStream, ConnectError> {
+    let address = target.address;
+    let opening = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        if let Some(version) = pool.spec.send_proxy {
+            let header = proxy_protocol::header(version, wanted.client, wanted.server);
+            stream.write_all(&header).await?;
+        }
+        Ok(stream)
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(source)) => Err(ConnectError::Connect { address, source }),
+        Err(_) => Err(ConnectError::Timeout(address)),
+    }
+}
+
+/// Lets a connection work until it ends or its pool is cut.
+fn drive<C>(pool: &Pool, connection: C)
+where
+    C: Future<Output = Result<(), hyper::Error>> + Send + 'static,
+{
+    let cut = pool.cut.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            ended = connection => {
+                // The request that was on it reports the error.
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection to a target ended");
+                }
+            }
+            () = cut.cancelled() => {}
+        }
+    });
+}
+
+impl Idle {
+    fn take(&self) -> Option<http1::SendRequest<RequestBody>> {
+        self.lock().pop().map(|(_, sender)| sender)
+    }
+
+    /// Keeps a connection whose request has been answered to the end.
+    pub(crate) fn put(&self, sender: http1::SendRequest<RequestBody>) {
+        if sender.is_closed() {
+            return;
+        }
+        let now = Instant::now();
+        let mut kept = self.lock();
+        if kept.first().is_some_and(|(since, _)| now - *since > KEEP) {
+            kept.retain(|(since, sender)| now - *since <= KEEP && !sender.is_closed());
+        }
+        if kept.len() < KEEP_COUNT {
+            kept.push((now, sender));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, http1::SendRequest<RequestBody>)>> {
+        self.http1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes all that wait.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+        if let Ok(mut http2) = self.http2.try_lock() {
+            *http2 = None;
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Listening sockets, which come and go while the edge runs, and what comes in on them.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::forward::Origin;
+use crate::io::{ClientIo, Patience};
+use crate::proxy::Client;
+use crate::proxy_protocol::{self, Parsed};
+use crate::route::Listen;
+use crate::serve;
+use crate::shared::Shared;
+use crate::spec::Protocol;
+use crate::tcp;
+use crate::tls;
+
+const BACKLOG: i32 = 4096;
+/// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The open listening sockets.
+pub(crate) struct Listeners {
+    shared: Arc<Shared>,
+    open: Mutex<HashMap<Listen, Open>>,
+}
+
+/// What a connection needs to know of its port.
+#[derive(Clone)]
+struct Port {
+    listen: Listen,
+    tls: Arc<ServerConfig>,
+}
+
+struct Open {
+    socket: Arc<TcpListener>,
+    stop: CancellationToken,
+}
+
+impl Listeners {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            open: Mutex::default(),
+        }
+    }
+
+    /// Listens on the address if that is not done yet. Says whether it was not.
+    pub(crate) fn open(&self, listen: Listen) -> io::Result<bool> {
+        if self.lock().contains_key(&listen) {
+            return Ok(false);
+        }
+        let socket = TcpListener::from_std(bind(listen)?)?;
+        self.adopt(listen, socket);
+        Ok(true)
+    }
+
+    /// Takes connections from a socket that listens already.
+    pub(crate) fn adopt(&self, listen: Listen, socket: TcpListener) {
+        let open = Open {
+            socket: Arc::new(socket),
+            stop: CancellationToken::new(),
+        };
+        let port = Port {
+            listen,
+            tls: Arc::new(tls::config(&self.shared, listen)),
+        };
+        let accepting = accept(
+            Arc::clone(&self.shared),
+            port,
+            Arc::clone(&open.socket),
+            open.stop.clone(),
+        );
+        self.shared.tasks.spawn(accepting);
+        self.lock().insert(listen, open);
+    }
+
+    /// Closes the sockets that no route needs.
+    pub(crate) fn close_unused(&self) {
+        let wanted: Vec<Listen> = self.shared.table.read().listens().collect();
+        self.lock().retain(|listen, open| {
+            let keep = wanted.contains(listen);
+            if !keep {
+                open.stop.cancel();
+            }
+            keep
+        });
+    }
+
+    /// Takes no more connections anywhere.
+    pub(crate) fn close_all(&self) {
+        for (_, open) in self.lock().drain() {
+            open.stop.cancel();
+        }
+    }
+
+    /// The sockets, to hand over.
+    pub(crate) fn sockets(&self) -> Vec<(Listen, Arc<TcpListener>)> {
+        let open = self.lock();
+        let sockets = open.iter();
+        sockets
+            .map(|(listen, open)| (*listen, Arc::clone(&open.socket)))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Listen, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A port alone listens on all addresses of both families, or of IPv4 where there is no IPv6.
+fn bind(listen: Listen) -> io::Result<std::net::TcpListener> {
+    let bound = bind_to(listen.0);
+    match bound {
+        Err(error)
+            if listen.0.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                && error.raw_os_error() == no_ipv6() =>
+        {
+            bind_to(SocketAddr::new(
+                Ipv4Addr::UNSPECIFIED.into(),
+                listen.0.port(),
+            ))
+        }
+        bound => bound,
+    }
+}
+
+fn no_ipv6() -> Option<i32> {
+    Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn bind_to(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+async fn accept(
+    shared: Arc<Shared>,
+    port: Port,
+    socket: Arc<TcpListener>,
+    stop: CancellationToken,
+) {
+    loop {
+        // Beyond the limit connections wait in the kernel's queue.
+        let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else {
+            return;
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                let shared = Arc::clone(&shared);
+                let serving = take(Arc::clone(&shared), port.clone(), stream, address);
+                shared.tasks.spawn(async move {
+                    serving.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => rest_after(port.listen, &error).await,
+        }
+    }
+}
+
+/// A connection that is gone before it is taken is nothing; without file handles, waiting helps.
+async fn rest_after(listen: Listen, error: &io::Error) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    ) {
+        return;
+    }
+    tracing::warn!(%listen, %error, "cannot take a connection");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+async fn take(shared: Arc<Shared>, port: Port, mut stream: TcpStream, address: SocketAddr) {
+    let listen = port.listen;
+    let address = canonical(address);
+    let Some(_slot) = shared
+        .clients
+        .enter(address.ip(), shared.settings.limits.connections_per_client)
+    else {
+        tracing::debug!(client = %address, "closed: the client has too many connections");
+        return;
+    };
+    let _ = stream.set_nodelay(true);
+    let Ok(server) = stream.local_addr().map(canonical) else {
+        return;
+    };
+    let patience = shared.settings.limits.head_time.get();
+    let Ok(Ok(Start { client, ahead })) =
+        tokio::time::timeout(patience, start(&shared, &mut stream, address)).await
+    else {
+        return;
+    };
+    match shared.table.protocol(listen) {
+        Some(Protocol::Tcp) => {
+            tcp::serve(
+                &shared,
+                listen,
+                tcp::Caller {
+                    stream,
+                    ahead,
+                    client,
+                    server,
+                },
+            )
+            .await;
+        }
+        Some(Protocol::Http) => {
+            let mut client = Client {
+                origin: origin(&shared, client, server),
+                shared,
+                listen,
+            };
+            client.origin.tls = client.shared.table.has_tls(listen);
+            match client.origin.tls {
+                true => serve_tls(client, stream, ahead, port.tls).await,
+                false => serve_http(client, stream, ahead).await,
+            }
+        }
+        None => {}
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn origin(shared: &Shared, client: SocketAddr, server: SocketAddr) -> Origin {
+    let text = Bytes::from(client.ip().to_string());
+    Origin {
+        client,
+        server,
+        tls: false,
+        trusted: shared
+            .settings
+            .trusted
+            .iter()
+            .any(|network| network.contains(client.ip())),
+        client_text: HeaderValue::from_maybe_shared(text)
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+    }
+}
+
+/// Who the client is, and what was read to know it.
+struct Start {
+    client: SocketAddr,
+    ahead: Bytes,
+}
+
+async fn start(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> io::Result<Start> {
+    let expected = shared
+        .settings
+        .proxy_protocol_from
+        .iter()
+        .any(|network| network.contains(address.ip()));
+    if !expected {
+        return Ok(Start {
+            client: address,
+            ahead: Bytes::new(),
+        });
+    }
+    let mut bytes = BytesMut::with_capacity(512);
+    loop {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match proxy_protocol::parse(&bytes) {
+            Parsed::Partial => {}
+            Parsed::Bad => return Err(io::ErrorKind::InvalidData.into()),
+            Parsed::Header { length, client } => {
+                let ahead = bytes.split_off(length).freeze();
+                return Ok(Start {
+                    client: client.unwrap_or(address),
+                    ahead,
+                });
+            }
+        }
+    }
+}
+
+async fn serve_tls(client: Client, stream: TcpStream, ahead: Bytes, config: Arc<ServerConfig>) {
+    let limits = &client.shared.settings.limits;
+    let patience = Patience {
+        head: limits.head_time.get(),
+        write: limits.stall.get(),
+    };
+    let stream = ClientIo::new(stream, ahead, patience, None);
+    let handshake = TlsAcceptor::from(config).accept(stream);
+    let stream = match tokio::time::timeout(patience.head, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, client = %client.origin.client, "no TLS came about");
+            return;
+        }
+        Err(_) => return,
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return serve::serve(client, stream, Bytes::new(), true).await;
+    }
+    serve_http(client, stream, Bytes::new()).await;
+}
+
+async fn serve_http<S>(client: Client, mut stream: S, ahead: Bytes)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = &client.shared.settings.limits;
+    // A client that connects ahead of its need may wait as long as one between two requests.
+    let looked = tokio::time::timeout(limits.idle.get(), look_ahead(&mut stream, ahead));
+    let looked = tokio::select! {
+        looked = looked => looked,
+        () = client.shared.over.cancelled() => return,
+    };
+    if let Ok(Ok((ahead, http2))) = looked {
+        serve::serve(client, stream, ahead, http2).await;
+    }
+}
+
+/// Reads as much as tells HTTP/1 from HTTP/2.
+async fn look_ahead<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    ahead: Bytes,
+) -> io::Result<(Bytes, bool)> {
+    let mut bytes = BytesMut::from(ahead);
+    loop {
+        let shared = bytes.len().min(HTTP2_PREFACE.len());
+        if !bytes.is_empty() && bytes[..shared] != HTTP2_PREFACE[..shared] {
+            return Ok((bytes.freeze(), false));
+        }
+        if shared == HTTP2_PREFACE.len() {
+            return Ok((bytes.freeze(), true));
+        }
+        bytes.reserve(1024);
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok((bytes.freeze(), false));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! One HTTP connection of a client, from its first byte to its last.
+//!
+//! What becomes of each request is [`crate::proxy`]'s.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::body::ResponseBody;
+use crate::io::{ClientIo, Patience, Phase};
+use crate::pages;
+use crate::proxy::{Client, answer};
+
+/// Serves a connection until it ends. `ahead` was read from it already.
+pub(crate) async fn serve<S>(client: Client, stream: S, ahead: Bytes, http2: bool)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = &client.shared.settings.limits;
+    let patience = Patience {
+        head: limits.head_time.get(),
+        write: limits.stall.get(),
+    };
+    match http2 {
+        false => serve_http1(client, stream, ahead, patience).await,
+        true => serve_http2(client, stream, ahead, patience).await,
+    }
+}
+
+async fn serve_http1<S>(client: Client, stream: S, ahead: Bytes, patience: Patience)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let shared = Arc::clone(&client.shared);
+    let limits = &shared.settings.limits;
+    let phase = Arc::new(Phase::default());
+    let io = TokioIo::new(ClientIo::new(
+        stream,
+        ahead,
+        patience,
+        Some(Arc::clone(&phase)),
+    ));
+    let client = Arc::new(client);
+    let service = service_fn({
+        let phase = Arc::clone(&phase);
+        move |request| {
+            phase.request_began();
+            let (client, phase) = (Arc::clone(&client), Arc::clone(&phase));
+            async move {
+                let mut response = match is_smuggling(&phase, &request) {
+                    true => refuse_smuggling(),
+                    false => answer(&client, request).await,
+                };
+                if client.shared.leaving.is_cancelled() {
+                    response
+                        .headers_mut()
+                        .insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response.body_mut().phase = Some(phase);
+                Ok::<_, Infallible>(response)
+            }
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle.get())
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head_size.max(8192))
+        .half_close(true)
+        .serve_connection(io, service)
+        .with_upgrades();
+    tokio::select! {
+        ended = connection => log_end(ended),
+        () = shared.over.cancelled() => {}
+    }
+}
+
+async fn serve_http2<S>(client: Client, stream: S, ahead: Bytes, patience: Patience)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let shared = Arc::clone(&client.shared);
+    let limits = &shared.settings.limits;
+    let io = TokioIo::new(ClientIo::new(stream, ahead, patience, None));
+    let client = Arc::new(client);
+    let service = service_fn(move |request| {
+        let client = Arc::clone(&client);
+        async move { Ok::<_, Infallible>(answer(&client, request).await) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.head_size as u32)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(256 * 1024)
+        .keep_alive_interval(limits.idle.get())
+        .keep_alive_timeout(Duration::from_secs(20))
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = shared.leaving.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = shared.over.cancelled() => return,
+    }
+    tokio::select! {
+        ended = connection => log_end(ended),
+        () = shared.over.cancelled() => {}
+    }
+}
+
+fn is_smuggling(phase: &Phase, request: &Request<Incoming>) -> bool {
+    phase.is_ambiguous() && request.headers().contains_key(TRANSFER_ENCODING)
+}
+
+fn refuse_smuggling() -> Response<ResponseBody> {
+    let mut response = pages::plain(StatusCode::BAD_REQUEST);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+fn log_end(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}

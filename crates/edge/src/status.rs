@@ -1,0 +1,281 @@
+//! What the edge tells about itself.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::edge::Edge;
+use crate::pool::{Pool, Target};
+use crate::record::{BUCKETS, Counters};
+use crate::route::RouteKey;
+use crate::spec::Protocol;
+use crate::table::{Mode, Route};
+
+/// The edge as it is now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Open connections of clients.
+    pub connections: usize,
+    /// The routes, in the order of their keys.
+    pub routes: Vec<RouteStatus>,
+}
+
+/// A route as it is now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// What requests must match.
+    pub route: RouteKey,
+    /// How the port is spoken to.
+    pub protocol: Protocol,
+    /// The number of the swap that brought the targets.
+    pub generation: u64,
+    /// `serving`, `paused` or `maintenance`.
+    pub mode: String,
+    /// Whether the targets before stand by.
+    pub on_trial: bool,
+    /// Requests at work at the current targets.
+    pub in_flight: usize,
+    /// Requests since the edge started.
+    pub requests: u64,
+    /// Those of them that were answered with a status from 500 on.
+    pub errors: u64,
+    /// The targets.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// A target as it is now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether checks and requests find it well.
+    pub healthy: bool,
+    /// Whether it was taken out.
+    pub drained: bool,
+    /// Requests at work.
+    pub in_flight: usize,
+    /// Requests sent to it since it came.
+    pub requests: u64,
+    /// Those that it failed to answer.
+    pub failed: u64,
+}
+
+impl Edge {
+    /// The edge as it is now.
+    pub fn status(&self) -> Status {
+        let shared = &self.running().shared;
+        let mut routes: Vec<RouteStatus> = shared.table.read().routes().map(route_status).collect();
+        routes.sort_by(|a, b| a.route.cmp(&b.route));
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            connections: shared.clients.total(),
+            routes,
+        }
+    }
+
+    /// The counters in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        let mut out = String::new();
+        let shared = &self.running().shared;
+        gauge(
+            &mut out,
+            "lotse_edge_connections",
+            "Open connections of clients",
+            shared.clients.total(),
+        );
+        if let Some(log) = &shared.log {
+            let lost = log.lost.load(Ordering::Relaxed);
+            let _ = writeln!(
+                out,
+                "# HELP lotse_edge_log_lines_lost_total Lines of the access log that the disk was too slow for"
+            );
+            let _ = writeln!(
+                out,
+                "# TYPE lotse_edge_log_lines_lost_total counter\nlotse_edge_log_lines_lost_total {lost}"
+            );
+        }
+        let table = shared.table.read();
+        let mut routes: Vec<&Route> = table.routes().collect();
+        routes.sort_by(|a, b| a.key.cmp(&b.key));
+        for family in FAMILIES {
+            let _ = writeln!(
+                out,
+                "# HELP {} {}\n# TYPE {} {}",
+                family.name, family.help, family.name, family.kind
+            );
+            for route in &routes {
+                (family.write)(&mut out, family.name, &label(&route.key), &route.pool);
+            }
+        }
+        out
+    }
+}
+
+fn route_status(route: &Route) -> RouteStatus {
+    let counters = &route.pool.counters;
+    RouteStatus {
+        route: route.key.clone(),
+        protocol: route.pool.spec.protocol,
+        generation: route.pool.generation,
+        mode: match &*route.mode.borrow() {
+            Mode::Serving => "serving",
+            Mode::Paused(_) => "paused",
+            Mode::Maintenance(_) => "maintenance",
+        }
+        .to_owned(),
+        on_trial: route.standby.is_some(),
+        in_flight: route.pool.in_flight(),
+        requests: counters.statuses.iter().map(load).sum(),
+        errors: load(&counters.statuses[5]),
+        targets: route
+            .pool
+            .targets
+            .iter()
+            .map(|target| target_status(target))
+            .collect(),
+    }
+}
+
+fn target_status(target: &Target) -> TargetStatus {
+    TargetStatus {
+        address: target.address,
+        healthy: target.is_healthy(),
+        drained: target.is_drained(),
+        in_flight: target.in_flight(),
+        requests: load(&target.requests),
+        failed: load(&target.failed),
+    }
+}
+
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: &'static str,
+    write: fn(&mut String, &str, &str, &Pool),
+}
+
+const FAMILIES: [Family; 7] = [
+    Family {
+        name: "lotse_edge_requests_total",
+        help: "Answered requests by class of status",
+        kind: "counter",
+        write: write_requests,
+    },
+    Family {
+        name: "lotse_edge_request_seconds",
+        help: "From a request's head to its answer's end",
+        kind: "histogram",
+        write: write_seconds,
+    },
+    Family {
+        name: "lotse_edge_response_bytes_total",
+        help: "Bytes of answers' bodies",
+        kind: "counter",
+        write: write_bytes,
+    },
+    Family {
+        name: "lotse_edge_retries_total",
+        help: "Attempts at a target that failed",
+        kind: "counter",
+        write: write_retries,
+    },
+    Family {
+        name: "lotse_edge_generation",
+        help: "The number of the swap that brought the targets",
+        kind: "gauge",
+        write: write_generation,
+    },
+    Family {
+        name: "lotse_edge_in_flight",
+        help: "Requests at work at a target",
+        kind: "gauge",
+        write: write_in_flight,
+    },
+    Family {
+        name: "lotse_edge_target_up",
+        help: "Whether a target is sent requests",
+        kind: "gauge",
+        write: write_up,
+    },
+];
+
+fn write_requests(out: &mut String, name: &str, label: &str, pool: &Pool) {
+    for (class, count) in pool.counters.statuses.iter().enumerate().skip(1) {
+        let _ = writeln!(out, "{name}{{{label},class=\"{class}xx\"}} {}", load(count));
+    }
+}
+
+fn write_seconds(out: &mut String, name: &str, label: &str, pool: &Pool) {
+    let counters: &Counters = &pool.counters;
+    let mut sum = 0;
+    for (bound, count) in BUCKETS.iter().zip(&counters.buckets) {
+        sum += load(count);
+        let bound = *bound as f64 / 1000.0;
+        let _ = writeln!(out, "{name}_bucket{{{label},le=\"{bound}\"}} {sum}");
+    }
+    sum += load(&counters.buckets[BUCKETS.len()]);
+    let seconds = load(&counters.micros) as f64 / 1e6;
+    let _ = writeln!(out, "{name}_bucket{{{label},le=\"+Inf\"}} {sum}");
+    let _ = writeln!(
+        out,
+        "{name}_sum{{{label}}} {seconds}\n{name}_count{{{label}}} {sum}"
+    );
+}
+
+fn write_bytes(out: &mut String, name: &str, label: &str, pool: &Pool) {
+    let _ = writeln!(out, "{name}{{{label}}} {}", load(&pool.counters.bytes_out));
+}
+
+fn write_retries(out: &mut String, name: &str, label: &str, pool: &Pool) {
+    let _ = writeln!(out, "{name}{{{label}}} {}", load(&pool.counters.retries));
+}
+
+fn write_generation(out: &mut String, name: &str, label: &str, pool: &Pool) {
+    let _ = writeln!(out, "{name}{{{label}}} {}", pool.generation);
+}
+
+fn write_in_flight(out: &mut String, name: &str, label: &str, pool: &Pool) {
+    for target in &pool.targets {
+        let _ = writeln!(
+            out,
+            "{name}{{{label},target=\"{}\"}} {}",
+            target.address,
+            target.in_flight()
+        );
+    }
+}
+
+fn write_up(out: &mut String, name: &str, label: &str, pool: &Pool) {
+    for target in &pool.targets {
+        let up = u8::from(target.is_available());
+        let _ = writeln!(out, "{name}{{{label},target=\"{}\"}} {up}", target.address);
+    }
+}
+
+fn gauge(out: &mut String, name: &str, help: &str, value: usize) {
+    let _ = writeln!(
+        out,
+        "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+    );
+}
+
+/// A route's key has no character that the format would have escaped.
+fn label(key: &RouteKey) -> String {
+    format!(
+        "listen=\"{}\",host=\"{}\",path=\"{}\"",
+        key.listen,
+        key.host,
+        key.path.to_string().replace(['"', '\\'], "_")
+    )
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
