@@ -1,6 +1,8 @@
 //! From text to graph: the story of a compilation.
 
+use std::cell::RefCell;
 use std::collections::btree_map::Entry;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use model::Variable;
@@ -13,7 +15,7 @@ use crate::load::Loader;
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::scope::{Outside, Scope};
-use crate::yaml::{Map, Node, Span, Value};
+use crate::yaml::{Map, Node, Span, Value, weight};
 use crate::{
     AutoCancel, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose, Sources, danger, read,
     reference,
@@ -82,7 +84,7 @@ impl Compiled {
 pub fn compile(input: &Input) -> Compiled {
     let mut report = Report::default();
     let outside = Outside::new(input);
-    let facts = Facts::new(input);
+    let facts = Facts::new(input, Rc::clone(&report.patterns));
     let scope = Scope::of_settings(&outside);
     let mut loader = Loader::new(input, &facts, &scope, &mut report);
     let loaded = loader.main();
@@ -90,7 +92,10 @@ pub fn compile(input: &Input) -> Compiled {
     let mut done = Done::default();
     if let (Some(tree), true) = (loaded, wanted.is_empty()) {
         let tree = extend(&tree, &mut report);
-        let tree = reference::resolve(tree, &mut report);
+        let tree = match report.has_references {
+            true => reference::resolve(tree, &mut report),
+            false => tree,
+        };
         done = jobs(tree, &outside, &facts, &mut report);
     }
     let graph = done
@@ -139,6 +144,21 @@ struct Done {
     merged: Option<Map>,
 }
 
+/// Values of all jobs together, after `extends` and references.
+const MAX_VALUES: usize = 2_000_000;
+
+/// The job that is too much, if the jobs are too large together; each has `more` values besides.
+fn too_large(tree: &Map, more: usize) -> Option<Span> {
+    let mut left = MAX_VALUES;
+    for entry in Globals::jobs(tree) {
+        match left.checked_sub(weight(&entry.value, left) + more) {
+            Some(rest) => left = rest,
+            None => return Some(entry.span),
+        }
+    }
+    None
+}
+
 fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report) -> Done {
     let globals = Globals::read(&tree, report);
     let mut done = Done::default();
@@ -156,6 +176,14 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     };
     let mut any = false;
     let mut drafts = Vec::new();
+    if let Some(span) = too_large(&tree, variables.len() + globals.default.len()) {
+        let message = format!("the jobs have over {MAX_VALUES} values together");
+        report.add(
+            Problem::error("too-large", span, message)
+                .hint("templates multiply what is written in them: extend smaller ones"),
+        );
+        return done;
+    }
     for entry in Globals::jobs(&tree) {
         any = true;
         drafts.extend(Draft::new(entry, &context, report));
@@ -202,6 +230,7 @@ fn workflow(
             outside,
             job: &[],
             lists: vec![&globals.variables],
+            expanded: RefCell::default(),
         };
         let never = |rule: &Node| rule.get("when").and_then(Node::as_str) == Some("never");
         let decision = facts.decide(rules, &scope, report);
@@ -232,6 +261,7 @@ fn workflow(
         outside,
         job: &[],
         lists: vec![&variables],
+        expanded: RefCell::default(),
     };
     graph.name = read::text(workflow, "name").map(|name| scope.expand(&name));
     true

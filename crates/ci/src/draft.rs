@@ -1,6 +1,7 @@
 //! One job on its own: its keywords checked, with `default` and variables, and whether it runs.
 //! How it hangs together with others is not known yet.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use model::Variable;
@@ -91,6 +92,7 @@ impl Draft {
             outside: context.outside,
             job: &predefined,
             lists: vec![&self.variables],
+            expanded: RefCell::default(),
         };
         let given = |name| self.map.get(name).filter(|node| !node.is_null());
         let rule = match given("rules") {
@@ -219,7 +221,7 @@ fn stage(own: &Map, globals: &Globals, report: &mut Report) -> Option<usize> {
     if place.is_none() {
         let message = format!("stage `{name}` does not exist");
         let names = globals.stages.iter().map(|name| &**name);
-        let hint = match nearest(&name, names.clone()) {
+        let hint = match report.nearest(&name, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if globals.stages_given => format!("add `{name}` to `stages`"),
             None => format!(
@@ -303,6 +305,7 @@ fn check_purpose(entry: &Entry, own: &Map, context: &Context<'_>, report: &mut R
     let misspelt = own
         .entries
         .iter()
+        .take(100)
         .find(|inner| JOB.key(&inner.key).is_none() && nearest(&inner.key, PURPOSES).is_some());
     let message = match given.len() {
         0 => format!("job `{}` has nothing to do", entry.key),

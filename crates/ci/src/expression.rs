@@ -6,7 +6,7 @@
 mod eval;
 mod parse;
 
-pub(crate) use eval::regex;
+pub(crate) use eval::{Patterns, regex};
 pub(crate) use parse::parse;
 
 /// A condition.

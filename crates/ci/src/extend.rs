@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::merge::merge_maps;
-use crate::nearest::nearest;
 use crate::report::{Problem, Report};
 use crate::yaml::{Entry, Map, Node, Span, Value};
 
@@ -13,7 +12,7 @@ const MAX_LEVELS: usize = 11;
 /// Jobs that are looked at inside each other, before the levels are counted.
 const MAX_CHAIN: usize = 100;
 /// Entries that all merging together may copy.
-const MAX_COPIED: usize = 20_000_000;
+const MAX_COPIED: usize = 4_000_000;
 
 /// The tree with every `extends` carried out.
 pub(crate) fn extend(tree: &Map, report: &mut Report) -> Map {
@@ -112,7 +111,8 @@ impl Extender<'_> {
     fn parent(&mut self, at: usize, parent: &Node) -> Option<(Arc<Map>, usize)> {
         let name = parent.as_str()?;
         let Some(&place) = self.places.get(name) else {
-            self.report.add(self.unknown(name, parent.span));
+            let problem = self.unknown(name, parent.span);
+            self.report.add(problem);
             return None;
         };
         self.chain.push((at, parent.span));
@@ -140,20 +140,26 @@ impl Extender<'_> {
         } else {
             return true;
         };
-        let chain = self.chain.iter().fold(problem, |problem, (at, span)| {
-            let name = &self.tree.entries[*at].key;
-            problem.note(*span, format!("`{name}` extends here"))
-        });
+        let chain = self
+            .chain
+            .iter()
+            .rev()
+            .take(12)
+            .rev()
+            .fold(problem, |problem, (at, span)| {
+                let name = &self.tree.entries[*at].key;
+                problem.note(*span, format!("`{name}` extends here"))
+            });
         self.report
             .add(chain.hint("let the jobs extend one hidden job directly"));
         false
     }
 
-    fn unknown(&self, name: &str, span: Span) -> Problem {
+    fn unknown(&mut self, name: &str, span: Span) -> Problem {
         let message =
             format!("`extends` names `{name}`, which is not in this file or its includes");
         let names = self.tree.entries.iter().map(|entry| &*entry.key);
-        let near = nearest(name, names.take(5_000));
+        let near = self.report.nearest(name, names.take(5_000));
         Problem::error("extends", span, message)
             .maybe_hint(near.map(|near| format!("did you mean `{near}`?")))
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use model::Variable;
 
-use crate::nearest::nearest;
 use crate::read::{self, Name};
 use crate::report::{Problem, Report};
 use crate::schema::{DEFAULT, GLOBAL, What, check};
@@ -78,11 +77,12 @@ fn check_entry(entry: &Entry, report: &mut Report) {
         return;
     }
     if entry.value.as_map().is_none() {
-        report.add(no_job(entry));
+        let problem = no_job(entry, report);
+        report.add(problem);
     }
 }
 
-fn no_job(entry: &Entry) -> Problem {
+fn no_job(entry: &Entry, report: &mut Report) -> Problem {
     let name = &entry.key;
     if crate::schema::JOB.key(name).is_some() {
         let message = format!("`{name}` belongs into a job, not at the top of the file");
@@ -97,7 +97,7 @@ fn no_job(entry: &Entry) -> Problem {
         entry.value.kind()
     );
     let problem = Problem::error("wrong-kind", entry.span, message);
-    match nearest(name, crate::schema::global_names()) {
+    match report.nearest(name, crate::schema::global_names()) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem.hint("a job is a mapping: put its keywords below it, indented"),
     }

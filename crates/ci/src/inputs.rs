@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::expression::Patterns;
 use crate::nearest::nearest;
 use crate::report::{Problem, Report};
 use crate::schema::{SPEC, SPEC_INPUT, What, check_map};
@@ -59,7 +60,7 @@ pub(crate) fn check_input(entry: &Entry, report: &mut Report) {
     {
         if let Some(node) = rule.get("if")
             && let Some(text) = node.as_str()
-            && let Err(error) = crate::expression::parse(&input_condition(text))
+            && let Err(error) = crate::expression::parse(&input_condition(text), &report.patterns)
         {
             let message = format!("the condition of {what} is none: {}", error.message);
             let problem = Problem::error("input", node.span, message);
@@ -143,7 +144,7 @@ pub(crate) fn values(
     for (name, value) in given {
         if !inputs.iter().any(|entry| entry.key == *name) {
             let message = format!("the included file has no input `{name}`");
-            let near = nearest(name, inputs.iter().map(|entry| &*entry.key));
+            let near = report.nearest(name, inputs.iter().map(|entry| &*entry.key));
             report.add(
                 Problem::error("input", value.span, message)
                     .maybe_hint(near.map(|near| format!("did you mean `{near}`?"))),
@@ -159,7 +160,7 @@ pub(crate) fn values(
                     values.insert(Arc::clone(&entry.key), value.clone());
                 }
             }
-            None => match default(&entry.value, &values) {
+            None => match default(&entry.value, &values, &report.patterns) {
                 Some(value) => {
                     values.insert(Arc::clone(&entry.key), value);
                 }
@@ -178,7 +179,7 @@ pub(crate) fn values(
 }
 
 /// The default, or that of the first rule whose condition on earlier inputs holds.
-fn default(input: &Node, values: &BTreeMap<Arc<str>, Node>) -> Option<Node> {
+fn default(input: &Node, values: &BTreeMap<Arc<str>, Node>, patterns: &Patterns) -> Option<Node> {
     if let Some(default) = input.get("default") {
         return Some(default.clone());
     }
@@ -192,7 +193,8 @@ fn default(input: &Node, values: &BTreeMap<Arc<str>, Node>) -> Option<Node> {
                 let value = values.iter().find(named)?.1.scalar_text()?;
                 Some(std::borrow::Cow::Owned(value.to_string()))
             };
-            crate::expression::parse(&text).is_ok_and(|expression| expression.holds(&lookup))
+            crate::expression::parse(&text, patterns)
+                .is_ok_and(|expression| expression.holds(&lookup))
         })
     })?;
     fitting.get("default").cloned()

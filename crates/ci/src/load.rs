@@ -75,7 +75,7 @@ impl<'l> Loader<'l> {
             true => yaml::parse(file, &protect(text), self.report)?,
             false => yaml::parse(file, text, self.report)?,
         };
-        let content = self.content(file, documents, given, at)?;
+        let content = self.content(file, documents, has_blocks, given, at)?;
         let Some(include) = content.get("include") else {
             return Some(content);
         };
@@ -93,6 +93,7 @@ impl<'l> Loader<'l> {
         &mut self,
         file: u32,
         documents: Vec<Node>,
+        has_blocks: bool,
         given: &Values,
         at: Span,
     ) -> Option<Map> {
@@ -110,7 +111,7 @@ impl<'l> Loader<'l> {
                 made: 0,
             };
             content = interpolation.node(body, self.report);
-        } else {
+        } else if has_blocks {
             content = restore(&content);
         }
         if body.is_none() && !given.is_empty() {

@@ -9,7 +9,7 @@ use crate::yaml::{Entry, Map, Node, Value};
 /// References that lead to references.
 const MAX_STEPS: usize = 10;
 /// Values that all references together may bring.
-const MAX_BROUGHT: usize = 4_000_000;
+const MAX_BROUGHT: usize = 2_000_000;
 
 /// The tree with every reference replaced by what it names.
 pub(crate) fn resolve(tree: Map, report: &mut Report) -> Map {

@@ -11,17 +11,48 @@ use crate::{Diagnostic, Level, Place};
 
 /// The texts of all files of a compilation, by the name that diagnostics use.
 #[derive(Debug, Clone, Default)]
-pub struct Sources(BTreeMap<String, String>);
+pub struct Sources(BTreeMap<String, Source>);
+
+/// A text, and where its lines start.
+#[derive(Debug, Clone)]
+struct Source {
+    text: String,
+    lines: Vec<usize>,
+}
+
+/// Longer lines are shown around the place only, in characters.
+const MAX_LINE: usize = 400;
 
 impl Sources {
     /// Adds a text.
     pub fn insert(&mut self, name: impl Into<String>, text: impl Into<String>) {
-        self.0.insert(name.into(), text.into());
+        let text = text.into();
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0)
+            .chain(breaks.map(|(at, _)| at + 1))
+            .collect();
+        self.0.insert(name.into(), Source { text, lines });
     }
 
     /// The text of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(|source| source.text.as_str())
+    }
+
+    /// A line of a text, from 1, without its end; empty when there is none.
+    pub(crate) fn line(&self, name: &str, line: usize) -> &str {
+        let Some(source) = self.0.get(name) else {
+            return "";
+        };
+        let Some(&start) = source.lines.get(line.saturating_sub(1)) else {
+            return "";
+        };
+        let rest = &source.text[start..];
+        let end = source
+            .lines
+            .get(line)
+            .map_or(rest.len(), |next| next - start);
+        rest[..end].trim_end_matches(['\n', '\r'])
     }
 
     /// One diagnostic as plain text of several lines: message, `file:line:column`, the source line
@@ -51,9 +82,16 @@ impl Sources {
             .primary_title(&diagnostic.message)
             .id(&diagnostic.code);
         let mut report = Group::with_title(heading);
-        report = match self.get(&diagnostic.place.file) {
-            Some(text) => report.element(snippet(text, &diagnostic.place, "")),
-            None => report.element(origin(&diagnostic.place)),
+        let place = &diagnostic.place;
+        let line = self.line(&place.file, place.line);
+        let window = window(line, place);
+        report = match &window {
+            _ if self.get(&place.file).is_none() => report.element(origin(place)),
+            None => report.element(snippet(line, place).path(&place.file)),
+            Some((line, place)) => {
+                let report = report.element(origin(&diagnostic.place));
+                report.element(snippet(line, place))
+            }
         };
         for (place, label) in &diagnostic.notes {
             report = report.element(Title::NOTE.message(format!("{label} ({place})")));
@@ -71,12 +109,22 @@ fn origin(place: &Place) -> annotate_snippets::Origin<'_> {
         .char_column(place.column)
 }
 
-fn snippet<'a>(
-    text: &'a str,
-    place: &'a Place,
-    label: &'a str,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or("");
+/// Of a long line the part around the place, and the place in it.
+fn window(line: &str, place: &Place) -> Option<(String, Place)> {
+    if line.len() <= MAX_LINE {
+        return None;
+    }
+    let skipped = place.column.saturating_sub(MAX_LINE / 4);
+    let part = line.chars().skip(skipped).take(MAX_LINE / 2).collect();
+    let place = Place {
+        column: place.column - skipped,
+        length: place.length.min(MAX_LINE / 4),
+        ..place.clone()
+    };
+    Some((part, place))
+}
+
+fn snippet<'a>(line: &'a str, place: &Place) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let offset = |characters: usize| {
         line.char_indices()
             .nth(characters)
@@ -84,13 +132,7 @@ fn snippet<'a>(
     };
     let start = offset(place.column.saturating_sub(1));
     let end = offset(place.column.saturating_sub(1) + place.length).max(start);
-    let annotation = AnnotationKind::Primary.span(start..end);
-    let annotation = match label {
-        "" => annotation,
-        label => annotation.label(label),
-    };
     Snippet::source(line)
         .line_start(place.line)
-        .path(&place.file)
-        .annotation(annotation)
+        .annotation(AnnotationKind::Primary.span(start..end))
 }

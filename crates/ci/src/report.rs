@@ -1,7 +1,10 @@
 //! Where all stages of a compilation put what they have to say.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
+use crate::expression::Patterns;
+use crate::nearest::nearest;
 use crate::yaml::Span;
 use crate::{Diagnostic, Level, Place, Sources};
 
@@ -69,8 +72,14 @@ pub(crate) struct Report {
     /// How each file came to be included: the number of the includer's file, and the place there.
     includers: Vec<Option<Span>>,
     pub(crate) errors: usize,
+    /// Shared with those who evaluate conditions.
+    pub(crate) patterns: Rc<Patterns>,
     /// Conditions that were checked: many jobs share them, and regular expressions are costly.
     conditions: HashSet<Span>,
+    /// Words that the nearest was looked for.
+    guesses: usize,
+    /// Some file has a `!reference`.
+    pub(crate) has_references: bool,
     /// A file is absent: what seems to be missing may be in it.
     pub(crate) incomplete: bool,
 }
@@ -103,6 +112,10 @@ impl Report {
 
     /// Adds a problem, unless the same was said of the same place.
     pub(crate) fn add(&mut self, mut problem: Problem) {
+        if self.problems.len() >= MAX_PROBLEMS && self.errors > 0 {
+            self.errors += usize::from(problem.level == Level::Error);
+            return;
+        }
         if self.incomplete && problem.level == Level::Error && OF_ABSENCE.contains(&problem.code) {
             problem.level = Level::Warning;
         }
@@ -116,6 +129,16 @@ impl Report {
         if self.problems.len() < MAX_PROBLEMS || problem.level == Level::Error && self.errors == 1 {
             self.problems.push(problem);
         }
+    }
+
+    /// The word that was probably meant; nobody reads a hundred such guesses.
+    pub(crate) fn nearest<'a>(
+        &mut self,
+        word: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        self.guesses += 1;
+        (self.guesses <= 100).then(|| nearest(word, candidates))?
     }
 
     /// Whether the condition at this place is looked at for the first time.
@@ -158,8 +181,12 @@ impl Report {
     pub(crate) fn place(&self, span: Span) -> Place {
         let name = &self.files[span.file as usize];
         let (line, column) = (span.line as usize, span.column as usize);
-        let text = self.sources.get(name).unwrap_or("");
-        let characters = nth_line(text, line).chars().count();
+        let text = self.sources.line(name, line);
+        // Bytes are enough for long lines: nobody sees the end of those.
+        let characters = match text.len() {
+            long @ 1_000.. => long,
+            _ => text.chars().count(),
+        };
         let left = (characters + 1).saturating_sub(column).max(1);
         Place {
             file: name.clone(),
@@ -168,8 +195,4 @@ impl Report {
             length: (span.length as usize).clamp(1, left),
         }
     }
-}
-
-fn nth_line(text: &str, line: usize) -> &str {
-    text.lines().nth(line.saturating_sub(1)).unwrap_or("")
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::expression::{self, Expression};
+use crate::expression::{self, Expression, Patterns};
 use crate::glob::glob;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
@@ -17,6 +17,7 @@ use crate::{Changes, Input};
 /// What rules are held against, with what was already found out.
 pub(crate) struct Facts<'i> {
     pub(crate) input: &'i Input,
+    pub(crate) patterns: Rc<Patterns>,
     expressions: RefCell<HashMap<Arc<str>, Option<Rc<Expression>>>>,
     globs: RefCell<HashMap<String, Option<Rc<Regex>>>>,
     existing: RefCell<HashMap<String, bool>>,
@@ -32,9 +33,10 @@ pub(crate) enum Decision {
 }
 
 impl<'i> Facts<'i> {
-    pub(crate) fn new(input: &'i Input) -> Self {
+    pub(crate) fn new(input: &'i Input, patterns: Rc<Patterns>) -> Self {
         Self {
             input,
+            patterns,
             expressions: RefCell::default(),
             globs: RefCell::default(),
             existing: RefCell::default(),
@@ -65,7 +67,7 @@ impl<'i> Facts<'i> {
     pub(crate) fn holds(&self, text: &str, scope: &Scope<'_>) -> bool {
         let known = self.expressions.borrow().get(text).cloned();
         let expression = known.unwrap_or_else(|| {
-            let parsed = expression::parse(text).ok().map(Rc::new);
+            let parsed = expression::parse(text, &self.patterns).ok().map(Rc::new);
             let mut expressions = self.expressions.borrow_mut();
             expressions.insert(text.into(), parsed.clone());
             parsed

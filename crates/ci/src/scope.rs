@@ -4,6 +4,7 @@
 //! refer to other variables; they are expanded when they are asked for.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use model::Variable;
@@ -37,6 +38,8 @@ pub(crate) struct Scope<'s> {
     /// `GITLAB_USER_*` and what belongs to the job; the file's own variables beat them.
     pub(crate) job: &'s [Variable],
     pub(crate) lists: Vec<&'s [Variable]>,
+    /// Values that were expanded already: variables that double each other would take forever.
+    pub(crate) expanded: RefCell<HashMap<String, String>>,
 }
 
 /// Chains of variables deeper than this stay as written.
@@ -48,6 +51,7 @@ impl<'s> Scope<'s> {
             outside,
             job: &[],
             lists: Vec::new(),
+            expanded: RefCell::default(),
         }
     }
 
@@ -78,12 +82,23 @@ impl<'s> Scope<'s> {
         if variable.raw || depth > MAX_DEPTH || !text.contains(['$', '%']) {
             return Some(Cow::Borrowed(text));
         }
+        if let Some(known) = self.expanded.borrow().get(name) {
+            return Some(Cow::Owned(known.clone()));
+        }
+        // A circle finds this and stays as it is written.
+        self.remember(name, text);
         let expanded = expand_text(text, |inner| {
             (inner != name)
                 .then(|| self.value(inner, depth + 1))?
                 .filter(|value| value.len() < 1 << 16)
         });
+        self.remember(name, &expanded);
         Some(Cow::Owned(expanded))
+    }
+
+    fn remember(&self, name: &str, value: &str) {
+        let mut expanded = self.expanded.borrow_mut();
+        expanded.insert(name.to_owned(), value.to_owned());
     }
 
     /// A text with its variables replaced; unknown ones stay.

@@ -146,6 +146,22 @@ impl Map {
     }
 }
 
+/// How many values a node is made of; counting ends above `most`.
+pub(crate) fn weight(node: &Node, most: usize) -> usize {
+    let mut sum = 1;
+    let mut add = |node: &Node| {
+        if sum <= most {
+            sum += weight(node, most - sum);
+        }
+    };
+    match &node.value {
+        Value::List(items) | Value::Reference(items) => items.iter().for_each(&mut add),
+        Value::Map(map) => map.entries.iter().for_each(|entry| add(&entry.value)),
+        _ => {}
+    }
+    sum
+}
+
 /// The node as JSON, for keywords that are carried as they are written.
 pub(crate) fn to_json(node: &Node) -> serde_json::Value {
     use serde_json::Value as Json;

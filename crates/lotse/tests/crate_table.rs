@@ -17,7 +17,11 @@ fn every_crate_uses_only_what_the_table_allows() {
     let table = table(&text);
     let used = used(root);
     let known: BTreeSet<_> = table.keys().collect();
-    assert_eq!(known, used.keys().collect(), "ARCHITECTURE.md lists each crate once");
+    assert_eq!(
+        known,
+        used.keys().collect(),
+        "ARCHITECTURE.md lists each crate once"
+    );
     for (name, uses) in &used {
         let forbidden: Vec<_> = uses.difference(&table[name]).collect();
         assert!(
@@ -51,7 +55,11 @@ fn table(text: &str) -> Table {
         let uses = if uses == "all" {
             table.keys().cloned().collect()
         } else {
-            uses.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+            uses.split('`')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect()
         };
         table.insert(name.to_owned(), uses);
     }
@@ -64,7 +72,7 @@ fn used(root: &str) -> Table {
         .current_dir(root)
         .no_deps()
         .exec()
-        .unwrap();
+        .expect("cargo describes the workspace");
     let ours: BTreeSet<String> = metadata
         .workspace_packages()
         .iter()

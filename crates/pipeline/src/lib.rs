@@ -10,10 +10,12 @@ mod process;
 mod resource;
 mod run;
 mod simulate;
+mod state;
 mod status;
 
 pub use event::{Downstream, Effect, Event, EventError, Failure};
 pub use resource::{ProcessMode, Waiting, next_resource};
-pub use run::{JobState, Run, RunState};
+pub use run::Run;
 pub use simulate::{Action, Simulation, Snapshot, Step, StepError};
+pub use state::{JobState, RunState};
 pub use status::Status;

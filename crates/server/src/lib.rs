@@ -11,6 +11,7 @@ mod dispatch;
 mod engine;
 mod http;
 mod live;
+mod not_yet;
 mod payload;
 mod predefined;
 mod push;

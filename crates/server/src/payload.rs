@@ -3,8 +3,8 @@
 use ci::{CacheKey, Graph, Job, SaveWhen};
 use model::{JobId, Secret, Variable};
 use runner_api::{
-    Artifact, Cache, CachePolicy, Credentials, Features, GitInfo, Hook, Image, JobInfo,
-    JobResponse, RefType, RunnerInfo, Step, StepName, When,
+    Cache, CachePolicy, Credentials, Features, GitInfo, Hook, Image, JobInfo, JobResponse, RefType,
+    RunnerInfo, Step, StepName, When,
 };
 
 use crate::App;
@@ -82,7 +82,8 @@ impl Parts<'_> {
             steps: self.steps(),
             image: self.job.image.as_ref().map(image),
             services: self.job.services.iter().map(service).collect(),
-            artifacts: artifacts(self.job),
+            // not taken by the server yet, so not asked for (`not_yet`)
+            artifacts: Vec::new(),
             cache: self.job.cache.iter().map(cache).collect(),
             credentials: vec![self.credentials()],
             dependencies: Vec::new(),
@@ -287,38 +288,6 @@ fn service(service: &ci::Service) -> Image {
         variables: service.variables.iter().cloned().map(Into::into).collect(),
         ..image(&service.image)
     }
-}
-
-fn artifacts(job: &Job) -> Vec<Artifact> {
-    let Some(artifacts) = &job.artifacts else {
-        return Vec::new();
-    };
-    let expire_in = artifacts.expire_in.map(|seconds| seconds.to_string());
-    let mut all = Vec::new();
-    if !artifacts.paths.is_empty() || artifacts.untracked {
-        all.push(Artifact {
-            name: artifacts.name.clone(),
-            untracked: artifacts.untracked,
-            paths: artifacts.paths.clone(),
-            exclude: artifacts.exclude.clone(),
-            when: when(artifacts.when),
-            artifact_type: "archive".to_owned(),
-            expire_in: expire_in.clone(),
-            ..Artifact::default()
-        });
-    }
-    for (kind, paths) in &artifacts.reports {
-        all.push(Artifact {
-            name: Some(kind.clone()),
-            paths: paths.clone(),
-            when: When::Always,
-            artifact_type: kind.clone(),
-            artifact_format: runner_api::ArtifactFormat::Gzip,
-            expire_in: expire_in.clone(),
-            ..Artifact::default()
-        });
-    }
-    all
 }
 
 fn cache(cache: &ci::Cache) -> Cache {

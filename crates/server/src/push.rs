@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::App;
 use crate::engine::EngineError;
 use crate::http::chain;
+use crate::not_yet;
 use crate::predefined::{self, PipelineFacts};
 use crate::store::{NewPipeline, Owner, PipelineRow, Project, VariableRow};
 
@@ -396,7 +397,10 @@ async fn keep(
     facts: &CommitFacts,
     compiled: &Compiled,
 ) -> Result<Made, PushError> {
-    let notes = compiled.render();
+    let mut notes = compiled.render();
+    if let Some(graph) = &compiled.graph {
+        notes.push_str(&not_yet::note(graph));
+    }
     let new = NewPipeline {
         project: wanted.project.id,
         git_ref: wanted.git_ref,

@@ -26,6 +26,9 @@ fn clean(word: &str) -> &str {
 
 /// Whether the line runs this command of `docker-compose` or `docker compose`.
 pub(crate) fn is_compose(line: &str, command: &str) -> bool {
+    if !line.contains("compose") {
+        return false;
+    }
     let words = words(line);
     let compose = words.iter().enumerate().position(|(at, word)| {
         clean(word) == "docker-compose"
@@ -40,6 +43,12 @@ pub(crate) fn is_compose(line: &str, command: &str) -> bool {
 
 /// How to mend a line that has a password among its arguments.
 pub(crate) fn password_argument(line: &str) -> Option<String> {
+    if !["login", "ssh", "curl"]
+        .iter()
+        .any(|word| line.contains(word))
+    {
+        return None;
+    }
     let words = words(line);
     let value = |at: usize| words.get(at + 1).is_some_and(|next| !next.starts_with('-'));
     let after = |program: &str, verb: &str| {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::draft::Draft;
-use crate::expression::{self, Expression, Operator};
+use crate::expression::{self, Expression, Operator, Patterns};
 use crate::read;
 use crate::report::{Problem, Report};
 use crate::yaml::{Node, Span, Value};
@@ -50,7 +50,7 @@ impl Reach {
             let reached = *self
                 .rules
                 .entry(rules.span)
-                .or_insert_with(|| may_hold(rules));
+                .or_insert_with(|| may_hold(rules, &report.patterns));
             if !reached {
                 let note = "none of these rules can ever let it run";
                 let problem = unreachable(draft).note(rules.span, note);
@@ -72,10 +72,13 @@ fn unreachable(draft: &Draft) -> Problem {
 }
 
 /// Whether some pipeline may come to a rule that lets the job run.
-fn may_hold(rules: &Node) -> bool {
+fn may_hold(rules: &Node, patterns: &Patterns) -> bool {
     let mut flat = Vec::new();
     flatten(rules, &mut flat);
-    let rules: Vec<_> = flat.into_iter().map(Rule::new).collect();
+    let rules: Vec<_> = flat
+        .into_iter()
+        .map(|rule| Rule::new(rule, patterns))
+        .collect();
     WORLDS.iter().any(|world| reached(&rules, *world))
 }
 
@@ -88,9 +91,9 @@ struct Rule {
 }
 
 impl Rule {
-    fn new(node: &Node) -> Self {
+    fn new(node: &Node, patterns: &Patterns) -> Self {
         let text = node.get("if").and_then(Node::as_str);
-        let condition = text.and_then(|text| expression::parse(text).ok());
+        let condition = text.and_then(|text| expression::parse(text, patterns).ok());
         let more = node.get("changes").is_some() || node.get("exists").is_some();
         Self {
             open: more || text.is_some() && condition.is_none(),

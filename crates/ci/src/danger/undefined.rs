@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use super::Line;
 use crate::draft::{Context, Draft};
-use crate::nearest::nearest;
 use crate::report::{Problem, Report};
 use crate::yaml::Node;
 
@@ -30,7 +29,7 @@ pub(crate) fn look(draft: &Draft, lines: &[Line<'_>], context: &Context<'_>, rep
         let names = (draft.variables.iter())
             .map(|variable| variable.key.as_str())
             .chain(PREDEFINED);
-        let hint = match nearest(name, names) {
+        let hint = match report.nearest(name, names) {
             Some(near) => format!("did you mean `${near}`?"),
             None => format!(
                 "define it under `variables` or in the project's settings, or give a default: `${{{name}:-…}}`"

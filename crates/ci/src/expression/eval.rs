@@ -1,6 +1,8 @@
 //! Whether a condition holds.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use super::{Expression, Operator};
 
@@ -79,6 +81,30 @@ fn matches(left: &Outcome<'_>, right: &Outcome<'_>) -> Option<bool> {
     }
 }
 
+/// Regular expressions that were compiled already: that is costly, and many conditions have the same.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns(RefCell<HashMap<String, Result<regex::Regex, String>>>);
+
+/// Different regular expressions of one compilation.
+const MAX_PATTERNS: usize = 3_000;
+
+impl Patterns {
+    pub(crate) fn regex(&self, pattern: &str, flags: &str) -> Result<regex::Regex, String> {
+        let key = format!("{pattern}/{flags}");
+        if let Some(known) = self.0.borrow().get(&key) {
+            return known.clone();
+        }
+        if self.0.borrow().len() >= MAX_PATTERNS {
+            return Err(format!(
+                "the file has more than {MAX_PATTERNS} different regular expressions"
+            ));
+        }
+        let compiled = regex(pattern, flags);
+        self.0.borrow_mut().insert(key, compiled.clone());
+        compiled
+    }
+}
+
 /// A regular expression with its flags (`i`, `m`, `s`, `U`).
 pub(crate) fn regex(pattern: &str, flags: &str) -> Result<regex::Regex, String> {
     if let Some(flag) = flags.chars().find(|flag| !"imsU".contains(*flag)) {
@@ -111,7 +137,7 @@ pub(crate) fn regex(pattern: &str, flags: &str) -> Result<regex::Regex, String> 
 mod tests {
     use std::borrow::Cow;
 
-    use super::super::parse;
+    use super::super::{Patterns, parse};
 
     fn holds(text: &str) -> bool {
         let variables = |name: &str| {
@@ -125,7 +151,7 @@ mod tests {
             };
             Some(Cow::Borrowed(value))
         };
-        parse(text).unwrap().holds(&variables)
+        parse(text, &Patterns::default()).unwrap().holds(&variables)
     }
 
     #[test]
@@ -179,11 +205,14 @@ mod tests {
             ("!$A", "negation"),
             ("$A =~ /((a{1,1000}){1,1000}){1,1000}/", "too costly"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = parse(text, &Patterns::default()).unwrap_err();
             let all = format!("{} {}", error.message, error.hint.unwrap_or_default());
             assert!(all.contains(part), "{text}: {all}");
         }
-        assert!(parse(&"(".repeat(10_000)).is_err());
-        assert!(parse(&vec!["$A"; 5_000].join("&&")).is_err());
+        let long = [&"(".repeat(10_000), &vec!["$A"; 5_000].join("&&")];
+        assert!(
+            long.iter()
+                .all(|text| parse(text, &Patterns::default()).is_err())
+        );
     }
 }

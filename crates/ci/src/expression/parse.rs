@@ -1,6 +1,6 @@
 //! From text to condition.
 
-use super::{Expression, Operator};
+use super::{Expression, Operator, Patterns};
 
 /// Parentheses inside each other.
 const MAX_DEPTH: usize = 50;
@@ -15,12 +15,12 @@ pub(crate) struct ParseError {
 }
 
 /// Reads a condition.
-pub(crate) fn parse(text: &str) -> Result<Expression, ParseError> {
+pub(crate) fn parse(text: &str, patterns: &Patterns) -> Result<Expression, ParseError> {
     if text.len() > MAX_LENGTH {
         return fail(format!("it is longer than {MAX_LENGTH} bytes"), None);
     }
     let mut parser = Parser {
-        tokens: tokens(text)?,
+        tokens: tokens(text, patterns)?,
         at: 0,
         depth: 0,
     };
@@ -150,11 +150,11 @@ impl Parser {
 /// Conditions have at most so many tokens: chains of `&&` are trees as deep as they are long.
 const MAX_TOKENS: usize = 2_000;
 
-fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
+fn tokens(text: &str, patterns: &Patterns) -> Result<Vec<Token>, ParseError> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let (token, length) = token(rest)?;
+        let (token, length) = token(rest, patterns)?;
         tokens.push(token);
         if tokens.len() > MAX_TOKENS {
             return fail(format!("it has more than {MAX_TOKENS} parts"), None);
@@ -165,7 +165,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
 }
 
 /// The token a text begins with, and its length in bytes.
-fn token(text: &str) -> Result<(Token, usize), ParseError> {
+fn token(text: &str, patterns: &Patterns) -> Result<(Token, usize), ParseError> {
     for (symbol, token) in [
         ("&&", Token::And),
         ("||", Token::Or),
@@ -183,7 +183,7 @@ fn token(text: &str) -> Result<(Token, usize), ParseError> {
     match text.as_bytes()[0] {
         b'$' => variable(text),
         quote @ (b'"' | b'\'') => quoted(text, char::from(quote)),
-        b'/' => pattern(text),
+        b'/' => pattern(text, patterns),
         _ => word(text),
     }
 }
@@ -220,7 +220,7 @@ fn quoted(text: &str, quote: char) -> Result<(Token, usize), ParseError> {
     }
 }
 
-fn pattern(text: &str) -> Result<(Token, usize), ParseError> {
+fn pattern(text: &str, patterns: &Patterns) -> Result<(Token, usize), ParseError> {
     let mut escaped = false;
     let end = text[1..].find(|c| {
         let ends = c == '/' && !escaped;
@@ -235,7 +235,7 @@ fn pattern(text: &str) -> Result<(Token, usize), ParseError> {
     };
     let flags = &text[end + 2..];
     let flags = &flags[..word_length(flags)];
-    match super::regex(&text[1..=end], flags) {
+    match patterns.regex(&text[1..=end], flags) {
         Ok(regex) => Ok((
             Token::Value(Expression::Pattern(regex)),
             end + 2 + flags.len(),

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::{List, Map, Shape, Text, text};
-use crate::nearest::nearest;
 use crate::report::{Problem, Report};
 use crate::yaml::{Entry, Node, Value};
 
@@ -207,7 +206,7 @@ fn check_text(node: &Node, rule: Text, what: &What<'_>, report: &mut Report) {
         return;
     }
     let text = node.scalar_text().unwrap_or_default();
-    if let Err((message, hint)) = text::fits(&text, rule) {
+    if let Err((message, hint)) = text::fits(&text, rule, &report.patterns) {
         report.add(
             Problem::error("wrong-value", node.span, format!("{what} {message}")).maybe_hint(hint),
         );
@@ -219,7 +218,7 @@ fn check_word(node: &Node, words: &[&str], what: &What<'_>, report: &mut Report)
     if words.contains(&text) {
         return;
     }
-    let hint = match nearest(text, words.iter().copied()) {
+    let hint = match report.nearest(text, words.iter().copied()) {
         Some(word) => format!("did you mean `{word}`?"),
         None => format!("use one of {}", quoted(words)),
     };
@@ -306,7 +305,8 @@ pub(crate) fn check_map(node: &Node, map: &Map, what: &What<'_>, report: &mut Re
     }
     let missing = missing(node, map);
     for entry in &unknown {
-        report.add(unknown_key(entry, map, &missing));
+        let problem = unknown_key(entry, map, &missing, report);
+        report.add(problem);
     }
     for group in missing {
         let message = format!("{} needs {}", map.name, quoted(group));
@@ -334,9 +334,9 @@ fn missing(node: &Node, map: &Map) -> Vec<&'static [&'static str]> {
         .collect()
 }
 
-fn unknown_key(entry: &Entry, map: &Map, missing: &[&[&str]]) -> Problem {
+fn unknown_key(entry: &Entry, map: &Map, missing: &[&[&str]], report: &mut Report) -> Problem {
     let message = format!("unknown keyword `{}` in {}", entry.key, map.name);
-    let near = nearest(&entry.key, map.keys.iter().map(|key| key.name));
+    let near = report.nearest(&entry.key, map.keys.iter().map(|key| key.name));
     let replaces_missing =
         near.is_some_and(|near| missing.iter().any(|group| group.contains(&near)));
     let problem = if map.lenient && !replaces_missing {

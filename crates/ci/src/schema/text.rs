@@ -1,11 +1,12 @@
 //! Texts with rules of their own.
 
 use super::Text;
+use crate::expression::Patterns;
 
 /// What is wrong with a text, and the mend.
 pub(crate) type Wrong = (String, Option<String>);
 
-pub(crate) fn fits(text: &str, rule: Text) -> Result<(), Wrong> {
+pub(crate) fn fits(text: &str, rule: Text, patterns: &Patterns) -> Result<(), Wrong> {
     let wrong = |message: &str, hint: &str| Err((message.to_owned(), Some(hint.to_owned())));
     match rule {
         Text::Any | Text::Scalar => Ok(()),
@@ -45,7 +46,7 @@ pub(crate) fn fits(text: &str, rule: Text) -> Result<(), Wrong> {
             "must be a regular expression",
             "write it between slashes: `/…/`",
         ),
-        Text::Expression => match crate::expression::parse(text) {
+        Text::Expression => match crate::expression::parse(text, patterns) {
             Ok(_) => Ok(()),
             Err(error) => Err((
                 format!("is no valid condition: {}", error.message),

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use super::{Map, Node, Value, plain};
 
+/// A key longer than 1024 characters must be marked as one (YAML 1.2, "Implicit keys").
+const MAX_KEY: usize = 1000;
+
 /// A mapping as a document.
 pub(crate) fn emit(map: &Map) -> String {
     let mut out = String::new();
@@ -22,7 +25,12 @@ pub(crate) fn emit(map: &Map) -> String {
 /// A key with its value, which belongs to a mapping at `indent`; `lead` of it is still to be written.
 fn pair(key: &str, value: &Node, lead: usize, indent: usize, out: &mut String) {
     out.push_str(&" ".repeat(lead));
-    out.push_str(&key_text(key));
+    let key = key_text(key);
+    if key.len() > MAX_KEY {
+        let _ = write!(out, "? {key}\n{}", " ".repeat(indent));
+    } else {
+        out.push_str(&key);
+    }
     out.push(':');
     after(value, indent, out);
 }

@@ -157,7 +157,10 @@ impl<'r> Builder<'r> {
             return Ok(());
         };
         let value = match open.content {
-            Content::List(items) if open.reference => Value::Reference(Arc::new(items)),
+            Content::List(items) if open.reference => {
+                self.report.has_references = true;
+                Value::Reference(Arc::new(items))
+            }
             Content::List(items) => Value::List(Arc::new(items)),
             Content::Map(map) => Value::Map(Arc::new(Map {
                 entries: map.entries,

@@ -12,7 +12,10 @@ use crate::table::Table;
 pub(crate) async fn measure(lotse: &Lotse, table: &mut Table) {
     let _runner = lotse.runner(&[]).await;
     // pauses that are no multiple of any interval of ours
-    for (name, count, pause) in [("now and then", 40, "0.237"), ("a hundred a second", 400, "0.009")] {
+    for (name, count, pause) in [
+        ("now and then", 40, "0.237"),
+        ("a hundred a second", 400, "0.009"),
+    ] {
         let mut delays = follow(lotse, name, count, pause).await;
         assert_eq!(delays.len(), count);
         let what = format!("line written ({name}) → seen by a follower");

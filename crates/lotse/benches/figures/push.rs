@@ -29,9 +29,21 @@ pub(crate) async fn measure(lotse: &Lotse, table: &mut Table) {
         let mut times: Vec<_> = rounds.iter().map(of).collect();
         table.times(what, aim, &mut times);
     };
-    column("push accepted → first line of the job's log", "300 ms", |r| r.first_line);
-    column("push accepted → first line that the script writes", "300 ms", |r| r.script);
-    column("`git push` started → first line that the script writes", "", |r| r.begun);
+    column(
+        "push accepted → first line of the job's log",
+        "300 ms",
+        |r| r.first_line,
+    );
+    column(
+        "push accepted → first line that the script writes",
+        "300 ms",
+        |r| r.script,
+    );
+    column(
+        "`git push` started → first line that the script writes",
+        "",
+        |r| r.begun,
+    );
     column("`git push`, start to end", "", |r| r.push);
 }
 

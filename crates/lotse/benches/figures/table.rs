@@ -38,7 +38,8 @@ impl Table {
 
     fn row(&mut self, what: &str, aim: &str, measured: String, more: String) {
         eprintln!("{what}: {measured} ({more})");
-        self.0.push([what.to_owned(), aim.to_owned(), measured, more]);
+        self.0
+            .push([what.to_owned(), aim.to_owned(), measured, more]);
     }
 }
 

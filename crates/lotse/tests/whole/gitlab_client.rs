@@ -65,13 +65,22 @@ test: {stage: test, script: ['echo hello from test']}
 async fn python_gitlab() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE);
     let python = folder.join("bin/python");
-    if run(Command::new(&python).args(["-c", "import gitlab"])).await.is_ok() {
+    if run(Command::new(&python).args(["-c", "import gitlab"]))
+        .await
+        .is_ok()
+    {
         return Some(python);
     }
     let _not_there = fs_err::remove_dir_all(&folder);
     let made = async {
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).await?;
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        let install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ];
         run(Command::new(&python).args(install).arg(PACKAGE)).await
     };
     match made.await {
