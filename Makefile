@@ -32,4 +32,4 @@ lint:
 
 bench:
 	@scripts/setup bench
-	cargo bench --package lotse
+	cargo bench --package lotse --bench figures

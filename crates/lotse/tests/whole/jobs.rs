@@ -194,6 +194,42 @@ async fn thirty_jobs_run_once_each_however_many_runners_ask() {
 }
 
 #[tokio::test]
+async fn a_paused_runner_takes_nothing_and_goes_on_when_it_is_resumed() {
+    let lotse = serve().await;
+    let runner = lotse.runner(&[]).await;
+    let _other = lotse.runner(&["other"]).await;
+    let ci = "
+paused: {script: [echo ran]}
+free: {tags: [other], script: [echo ran]}
+";
+    // both wait for work when the one is paused
+    let (repository, first) = lotse.pushed("site/web", ci).await;
+    lotse.finished("site/web", first).await;
+    let path = format!("/runners/{}", runner.id);
+    let set = async |paused: bool| {
+        let body = json!({ "paused": paused });
+        let answer = lotse
+            .ask(lotse.request(Method::PUT, &path).json(&body))
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    set(true).await;
+    repository.commit("again").await;
+    let id = repository.push(&["main"]).await.pipeline().unwrap();
+    let now = lotse
+        .pipeline_when("site/web", id, |now| now.job_status("free") == "success")
+        .await;
+    assert_eq!(now.job_status("paused"), "pending");
+    assert_eq!(
+        now.job("paused")["pending_reason"],
+        "every runner that takes jobs without tags is paused"
+    );
+    set(false).await;
+    let done = lotse.finished("site/web", id).await;
+    assert_eq!(done.status(), "success");
+}
+
+#[tokio::test]
 async fn a_log_is_followed_while_it_is_written_and_from_where_it_broke_off() {
     let lotse = serve().await;
     let _runner = lotse.runner(&[]).await;

@@ -105,11 +105,12 @@ async fn request_job(
     State(app): State<Arc<App>>,
     Json(request): Json<JobRequest>,
 ) -> Result<Response, ApiError> {
-    let runner = runner(&app, &request.token, &request.info).await?;
-    let asked = Asked { runner };
     let deadline = tokio::time::Instant::now() + LONG_POLL;
     let mut changes = app.queue.subscribe();
     loop {
+        // anew each time: it may have been paused, resumed or removed while it waited
+        let runner = runner(&app, &request.token, &request.info).await?;
+        let asked = Asked { runner };
         if let Some(job) = app.take_job(&asked).await? {
             return Ok((StatusCode::CREATED, Json(job)).into_response());
         }

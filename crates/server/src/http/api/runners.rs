@@ -107,6 +107,7 @@ async fn remove(
 ) -> Result<StatusCode, ApiError> {
     caller.admin()?;
     if app.store.delete_runner(id).await? {
+        app.queue.changed();
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found(format_args!("runner {id}")))
