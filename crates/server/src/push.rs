@@ -333,20 +333,8 @@ async fn input(
         .store
         .variables(Owner::Project(wanted.project.id))
         .await?;
-    let changes = match &wanted.before {
-        // git is asked only when the file may want to know
-        Some(before) if !wanted.git_ref.is_tag() && text.contains("changes") => Changes::Files(
-            repository
-                .changed_files(Some(before), wanted.commit)
-                .await?,
-        ),
-        _ => Changes::Unknown,
-    };
-    let tree = if text.contains("exists") || text.contains("include") {
-        Some(repository.list_files(wanted.commit).await?)
-    } else {
-        None
-    };
+    let changes = changes(repository, wanted, &text).await?;
+    let tree = tree(repository, wanted, &text).await?;
     Ok(Input {
         tree,
         source: wanted.source,
@@ -362,6 +350,35 @@ async fn input(
         changes,
         ..Input::new(CONFIG_FILE, text, wanted.git_ref.clone())
     })
+}
+
+/// What the push changed, when the file may want to know; it costs a question to git.
+async fn changes(
+    repository: &Repository,
+    wanted: &Wanted<'_>,
+    text: &str,
+) -> Result<Changes, PushError> {
+    match &wanted.before {
+        Some(before) if !wanted.git_ref.is_tag() && text.contains("changes") => {
+            let files = repository
+                .changed_files(Some(before), wanted.commit)
+                .await?;
+            Ok(Changes::Files(files))
+        }
+        _ => Ok(Changes::Unknown),
+    }
+}
+
+/// The commit's files, when the file may want to know; they cost a question to git.
+async fn tree(
+    repository: &Repository,
+    wanted: &Wanted<'_>,
+    text: &str,
+) -> Result<Option<Vec<String>>, PushError> {
+    if !text.contains("exists") && !text.contains("include") {
+        return Ok(None);
+    }
+    Ok(Some(repository.list_files(wanted.commit).await?))
 }
 
 /// Compiles, reading included files of the same repository as they become known.
