@@ -16,7 +16,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
-use crate::edge::{Edge, Event, Set};
+use crate::edge::Edge;
+use crate::edge::set::{Event, Set};
 use crate::error::{EdgeError, with_sources};
 use crate::route::RouteKey;
 use crate::span::Span;

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
+use crate::client::tls::CertificateError;
+use crate::edge::state::StateError;
 use crate::route::{Listen, RouteKey};
 use crate::span::Span;
 use crate::spec::SpecError;
-use crate::state::StateError;
-use crate::tls::CertificateError;
 
 /// Why the edge did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::record::LogSender;
+use crate::request::record::LogSender;
 use crate::settings::AccessLog;
 
 /// So many lines wait for the disk; more are lost, and counted.

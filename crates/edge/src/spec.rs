@@ -1,7 +1,7 @@
 //! What a user asks of a route: its targets, how their health is told, what is special about it.
 //!
 //! The same types go over the control socket and into the state file. Nothing here is alive; what
-//! a spec is turned into is [`crate::pool`].
+//! a spec is turned into is [`crate::target::pool`].
 
 use std::fmt;
 use std::net::SocketAddr;

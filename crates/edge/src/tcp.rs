@@ -6,11 +6,11 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::connect::{self, Wanted};
-use crate::pool::{Lease, TargetLease};
+use crate::edge::shared::Shared;
+use crate::edge::table::Found;
 use crate::route::Listen;
-use crate::shared::Shared;
-use crate::table::Found;
+use crate::target::connect::{self, Wanted};
+use crate::target::pool::{Lease, TargetLease};
 use crate::tunnel;
 
 /// A client's connection.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::edge::table::Mode;
 use crate::spec::RouteSpec;
-use crate::table::Mode;
 
 /// The file's content.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -11,9 +11,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::connect::{self, Wanted};
-use crate::pool::{Pool, Target};
 use crate::spec::StatusRange;
+use crate::target::connect::{self, Wanted};
+use crate::target::pool::{Pool, Target};
 
 /// The time between two checks of a target that is not well, at the most.
 const HURRY: Duration = Duration::from_millis(250);

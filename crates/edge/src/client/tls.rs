@@ -16,8 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::edge::shared::Shared;
 use crate::route::Listen;
-use crate::shared::Shared;
 use crate::spec::TlsSpec;
 
 /// How often files are looked at.

@@ -15,16 +15,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::forward::Origin;
-use crate::io::{ClientIo, Patience};
-use crate::proxy::Client;
-use crate::proxy_protocol::{self, Parsed};
+use crate::client::io::{ClientIo, Patience};
+use crate::client::proxy_protocol::{self, Parsed};
+use crate::client::tls;
+use crate::edge::shared::Shared;
+use crate::request::forward::Origin;
+use crate::request::proxy::Client;
+use crate::request::serve;
 use crate::route::Listen;
-use crate::serve;
-use crate::shared::Shared;
 use crate::spec::Protocol;
 use crate::tcp;
-use crate::tls;
 
 const BACKLOG: i32 = 4096;
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).

@@ -1,6 +1,6 @@
 //! One HTTP connection of a client, from its first byte to its last.
 //!
-//! What becomes of each request is [`crate::proxy`]'s.
+//! What becomes of each request is [`crate::request::proxy`]'s.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -16,10 +16,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::body::ResponseBody;
-use crate::io::{ClientIo, Patience, Phase};
-use crate::pages;
-use crate::proxy::{Client, answer};
+use crate::client::io::{ClientIo, Patience, Phase};
+use crate::request::body::ResponseBody;
+use crate::request::pages;
+use crate::request::proxy::{Client, answer};
 
 /// Serves a connection until it ends. `ahead` was read from it already.
 pub(crate) async fn serve<S>(client: Client, stream: S, ahead: Bytes, http2: bool)

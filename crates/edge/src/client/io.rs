@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::framing::HeadWatch;
+use crate::request::framing::HeadWatch;
 
 /// Deadlines of one connection.
 #[derive(Debug, Clone, Copy)]

@@ -12,15 +12,15 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::attempt::{Answered, Outgoing};
-use crate::body::{BodyLimits, ResponseBody, Stream};
-use crate::forward::{self, Origin};
-use crate::pages;
-use crate::pool::Lease;
-use crate::record::Record;
+use crate::edge::shared::Shared;
+use crate::edge::table::Found;
+use crate::request::attempt::{Answered, Outgoing};
+use crate::request::body::{BodyLimits, ResponseBody, Stream};
+use crate::request::forward::{self, Origin};
+use crate::request::pages;
+use crate::request::record::Record;
 use crate::route::Listen;
-use crate::shared::Shared;
-use crate::table::Found;
+use crate::target::pool::Lease;
 use crate::tunnel;
 
 /// What a connection's requests have in common.

@@ -13,9 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::body::RequestBody;
-use crate::pool::{Pool, Target};
-use crate::proxy_protocol;
+use crate::client::proxy_protocol;
+use crate::request::body::RequestBody;
+use crate::target::pool::{Pool, Target};
 
 /// How long a target may take to accept a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -9,10 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
-use crate::pool::{Lease, Pool};
+use crate::client::tls::Certificate;
 use crate::route::{HostPattern, Listen, PathPrefix, RouteKey};
 use crate::spec::Protocol;
-use crate::tls::Certificate;
+use crate::target::pool::{Lease, Pool};
 
 /// See the module.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::forward::X_REQUEST_ID;
+use crate::request::forward::X_REQUEST_ID;
 use crate::settings::LogFormat;
 
 /// Upper bounds of the durations that are told apart, in milliseconds.

@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::record::LogSender;
+use crate::edge::table::Table;
+use crate::request::record::LogSender;
 use crate::settings::Settings;
-use crate::table::Table;
 
 /// See the module.
 pub(crate) struct Shared {

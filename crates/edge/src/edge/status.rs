@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::edge::Edge;
-use crate::pool::{Pool, Target};
-use crate::record::{BUCKETS, Counters};
+use crate::edge::table::{Mode, Route};
+use crate::request::record::{BUCKETS, Counters};
 use crate::route::RouteKey;
 use crate::spec::Protocol;
-use crate::table::{Mode, Route};
+use crate::target::pool::{Pool, Target};
 
 /// The edge as it is now.
 #[derive(Debug, Clone, Serialize, Deserialize)]

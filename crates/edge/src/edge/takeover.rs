@@ -21,11 +21,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{self, Request};
 use crate::edge::Edge;
+use crate::edge::state::State;
 use crate::error::EdgeError;
 use crate::route::Listen;
 use crate::settings::Settings;
 use crate::span::Span;
-use crate::state::State;
 
 /// How long the other side may take for one step.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
-use crate::pool::{Pool, TargetLease};
+use crate::target::pool::{Pool, TargetLease};
 
 const NAME: &str = "lotse_edge";
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::body::ResponseBody;
+use crate::request::body::ResponseBody;
 
 /// A short page that says what the matter is.
 pub(crate) fn plain(status: StatusCode) -> Response<ResponseBody> {

@@ -14,11 +14,11 @@ use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 
-use crate::affinity;
-use crate::body::{BodyFault, BodyLimits, Gate, RequestBody, Upload};
-use crate::connect::{self, Connection, Wanted};
-use crate::pool::{Lease, Pool, TargetLease};
-use crate::proxy::{Client, Refusal};
+use crate::request::affinity;
+use crate::request::body::{BodyFault, BodyLimits, Gate, RequestBody, Upload};
+use crate::request::proxy::{Client, Refusal};
+use crate::target::connect::{self, Connection, Wanted};
+use crate::target::pool::{Lease, Pool, TargetLease};
 
 /// So often is one request sent.
 const ATTEMPTS: usize = 6;

@@ -16,9 +16,9 @@ use hyper::client::conn::http1;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
-use crate::io::Phase;
-use crate::pool::{Lease, TargetLease};
-use crate::record::Record;
+use crate::client::io::Phase;
+use crate::request::record::Record;
+use crate::target::pool::{Lease, TargetLease};
 
 /// What a client's body is allowed.
 #[derive(Debug, Clone, Copy)]

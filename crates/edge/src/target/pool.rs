@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::connect::Idle;
-use crate::record::Counters;
+use crate::client::tls::{Certificate, CertificateError};
+use crate::request::record::Counters;
 use crate::spec::{RouteSpec, TargetSpec};
-use crate::tls::{Certificate, CertificateError};
+use crate::target::connect::Idle;
 
 /// The targets of a route between two swaps.
 pub(crate) struct Pool {

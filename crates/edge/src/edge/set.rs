@@ -1,0 +1,313 @@
+//! `set`: routes get new targets, all in one step or not at all.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::table::{Inner, Mode};
+use super::{Edge, drain_all, route};
+use crate::error::EdgeError;
+use crate::route::{Listen, RouteKey};
+use crate::span::Span;
+use crate::spec::{Protocol, RouteSpec};
+use crate::target::health;
+use crate::target::pool::Pool;
+
+/// New targets for routes; all of them are swapped in one step, or none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Set {
+    /// The routes.
+    pub routes: Vec<RouteSpec>,
+    /// How long the new targets may take to become healthy.
+    #[serde(default = "half_a_minute")]
+    pub deadline: Span,
+    /// How long the old targets' requests and connections may take to end.
+    #[serde(default = "half_a_minute")]
+    pub grace: Span,
+    /// How long the old targets stand by: when the new ones fail within, the old ones serve again
+    /// and the set has failed.
+    #[serde(default = "two_seconds")]
+    pub watch: Span,
+}
+
+fn half_a_minute() -> Span {
+    Span::seconds(30)
+}
+
+fn two_seconds() -> Span {
+    Span::seconds(2)
+}
+
+/// What a change came to, while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// The new targets are being asked for their health.
+    Checking {
+        /// How many.
+        targets: usize,
+    },
+    /// From now on requests go to the new targets.
+    Swapped {
+        /// The number of the swap.
+        generation: u64,
+        /// How long requests could not be routed, in microseconds.
+        micros: u64,
+    },
+    /// Nothing is left at the old targets.
+    Drained {
+        /// Requests and connections that were cut at the deadline.
+        cut: usize,
+    },
+}
+
+impl Edge {
+    /// Swaps the targets of routes, adding those that are new. Returns when the old targets are
+    /// drained; `tell` hears of each step.
+    ///
+    /// # Errors
+    /// The reason, when the old targets serve as before.
+    pub async fn set(&self, set: Set, tell: impl Fn(Event)) -> Result<(), EdgeError> {
+        check_set(&set)?;
+        let seen = self.generations(&set);
+        let pools = self.healthy_pools(&set, &tell).await?;
+        let generation = self.swap(&set, seen, &pools, &tell).await?;
+        let followed = self.tell_follower(set.grace);
+        self.stand_by(&pools, generation, set.watch.get()).await?;
+        let old = self.retire_standby(generation);
+        let cut = drain_all(old, set.grace.get()).await + followed.await;
+        tell(Event::Drained { cut });
+        Ok(())
+    }
+
+    fn generations(&self, set: &Set) -> HashMap<RouteKey, u64> {
+        let table = self.0.shared.table.read();
+        let known = set
+            .routes
+            .iter()
+            .filter_map(|spec| table.route(&spec.route));
+        known
+            .map(|route| (route.key.clone(), route.pool.generation))
+            .collect()
+    }
+
+    async fn healthy_pools(
+        &self,
+        set: &Set,
+        tell: &impl Fn(Event),
+    ) -> Result<Vec<Arc<Pool>>, EdgeError> {
+        let generation = self.0.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        let pools = set
+            .routes
+            .iter()
+            .map(|spec| self.new_pool(spec, generation));
+        let pools = pools.collect::<Result<Vec<_>, _>>()?;
+        tell(Event::Checking {
+            targets: pools.iter().map(|pool| pool.targets.len()).sum(),
+        });
+        let deadline = Instant::now() + set.deadline.get();
+        let checks = pools.iter().map(|pool| async move {
+            let found = health::all_well(pool, deadline).await;
+            found.err().map(|ill| (pool.spec.route.clone(), ill))
+        });
+        let ill: Vec<_> = futures_util::future::join_all(checks)
+            .await
+            .into_iter()
+            .flatten()
+            .collect();
+        if ill.is_empty() {
+            Ok(pools)
+        } else {
+            Err(EdgeError::Unhealthy {
+                deadline: set.deadline,
+                ill,
+            })
+        }
+    }
+
+    fn new_pool(&self, spec: &RouteSpec, generation: u64) -> Result<Arc<Pool>, EdgeError> {
+        let counters = {
+            let table = self.0.shared.table.read();
+            let route = table.route(&spec.route);
+            route.map(|route| Arc::clone(&route.pool.counters))
+        };
+        let pool = Pool::new(
+            Arc::new(spec.clone()),
+            generation,
+            counters.unwrap_or_default(),
+        );
+        pool.map_err(|source| EdgeError::Certificate {
+            route: spec.route.clone(),
+            source,
+        })
+    }
+
+    async fn swap(
+        &self,
+        set: &Set,
+        seen: HashMap<RouteKey, u64>,
+        pools: &[Arc<Pool>],
+        tell: &impl Fn(Event),
+    ) -> Result<u64, EdgeError> {
+        let _changing = self.change().await?;
+        if self.generations(set) != seen {
+            return Err(EdgeError::Overtaken);
+        }
+        self.check_against_table(set)?;
+        let opened = self.open_all(set)?;
+        if let Err(error) = self.save(pools, &[]) {
+            self.0.listeners.close_unused();
+            tracing::debug!(?opened, "closed again");
+            return Err(error);
+        }
+        let generation = pools.first().map_or(0, |pool| pool.generation);
+        let started = std::time::Instant::now();
+        let before = swap_in(&mut self.0.shared.table.write(), pools);
+        let micros = started.elapsed().as_micros() as u64;
+        for pool in pools {
+            health::watch(pool);
+        }
+        // A set within the trial of another ends that trial: its standby is drained as well.
+        self.drain_behind(before, set.grace.get());
+        tell(Event::Swapped { generation, micros });
+        Ok(generation)
+    }
+
+    fn check_against_table(&self, set: &Set) -> Result<(), EdgeError> {
+        let table = self.0.shared.table.read();
+        let own: HashSet<&RouteKey> = set.routes.iter().map(|spec| &spec.route).collect();
+        let others = table.routes().filter(|route| !own.contains(&route.key));
+        let others: Vec<&RouteSpec> = others.map(|route| &*route.pool.spec).collect();
+        for spec in &set.routes {
+            others.iter().try_for_each(|other| get_along(spec, other))?;
+        }
+        Ok(())
+    }
+
+    fn open_all(&self, set: &Set) -> Result<Vec<Listen>, EdgeError> {
+        let mut opened = Vec::new();
+        for spec in &set.routes {
+            match self.open(spec.route.listen) {
+                Ok(true) => opened.push(spec.route.listen),
+                Ok(false) => {}
+                Err(error) => {
+                    self.0.listeners.close_unused();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Waits for the end of the trial.
+    async fn stand_by(
+        &self,
+        pools: &[Arc<Pool>],
+        generation: u64,
+        watch: Duration,
+    ) -> Result<(), EdgeError> {
+        let ended = pools.iter().map(|pool| Box::pin(pool.retired.cancelled()));
+        let ended = futures_util::future::select_all(ended);
+        let ended = tokio::time::timeout(watch, ended).await.is_ok();
+        let Ok(_changing) = self.change().await else {
+            // Handed over: the new edge has the routes and judges their targets.
+            return Ok(());
+        };
+        if ended && self.is_superseded(pools, generation) {
+            return Ok(());
+        }
+        if !ended {
+            match pools.iter().find(|pool| !pool.is_available()) {
+                None => return Ok(()),
+                Some(dead) if self.0.shared.table.fall_back(dead).is_none() => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        self.save(&[], &[])?;
+        drop(self.tell_follower(Span::seconds(10)));
+        let dead = pools
+            .iter()
+            .filter(|pool| !pool.is_available() || pool.retired.is_cancelled());
+        let routes = dead.map(|pool| pool.spec.route.clone()).collect();
+        let pools = pools.to_vec();
+        self.0.shared.tasks.spawn(async move {
+            drain_all(pools, Duration::from_secs(10)).await;
+        });
+        Err(EdgeError::FellBack { routes })
+    }
+
+    /// Whether another set, or a removal, has come after this one.
+    fn is_superseded(&self, pools: &[Arc<Pool>], generation: u64) -> bool {
+        let table = self.0.shared.table.read();
+        pools
+            .iter()
+            .all(|pool| match table.route(&pool.spec.route) {
+                None => true,
+                Some(route) => route.pool.generation > generation,
+            })
+    }
+
+    fn retire_standby(&self, generation: u64) -> Vec<Arc<Pool>> {
+        let mut table = self.0.shared.table.write();
+        let trial = table
+            .routes_mut()
+            .filter(|route| route.pool.generation == generation);
+        trial.filter_map(|route| route.standby.take()).collect()
+    }
+
+    fn drain_behind(&self, pools: Vec<Arc<Pool>>, grace: Duration) {
+        self.0.shared.tasks.spawn(async move {
+            drain_all(pools, grace).await;
+        });
+    }
+}
+
+fn check_set(set: &Set) -> Result<(), EdgeError> {
+    if set.routes.is_empty() {
+        return Err(EdgeError::NoRoutes);
+    }
+    for (place, spec) in set.routes.iter().enumerate() {
+        spec.check().map_err(EdgeError::Spec)?;
+        let before = &set.routes[..place];
+        if before.iter().any(|other| other.route == spec.route) {
+            return Err(EdgeError::Twice(spec.route.clone()));
+        }
+        before.iter().try_for_each(|other| get_along(spec, other))?;
+    }
+    Ok(())
+}
+
+/// Whether two routes can share a port, if they do.
+fn get_along(one: &RouteSpec, other: &RouteSpec) -> Result<(), EdgeError> {
+    let listen = one.route.listen;
+    if listen != other.route.listen {
+        return Ok(());
+    }
+    if one.protocol == Protocol::Tcp || other.protocol == Protocol::Tcp {
+        return Err(EdgeError::Protocols(listen));
+    }
+    if one.tls.is_some() != other.tls.is_some() {
+        return Err(EdgeError::TlsAndPlain(listen));
+    }
+    Ok(())
+}
+
+/// The step itself. Returns pools that stood by for the replaced ones: nobody needs them now.
+pub(super) fn swap_in(table: &mut Inner, pools: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
+    let mut unneeded = Vec::new();
+    for pool in pools {
+        match table.route_mut(&pool.spec.route) {
+            Some(route) => {
+                let old = std::mem::replace(&mut route.pool, Arc::clone(pool));
+                unneeded.extend(route.standby.replace(old));
+            }
+            None => table.add(route(Arc::clone(pool), Mode::Serving)),
+        }
+    }
+    unneeded
+}
