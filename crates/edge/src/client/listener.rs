@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -234,12 +233,12 @@ async fn take(shared: Arc<Shared>, port: Port, mut stream: TcpStream, address: S
             .await;
         }
         Some(Protocol::Http) => {
-            let mut client = Client {
-                origin: origin(&shared, client, server),
+            let tls = shared.table.has_tls(listen);
+            let client = Client {
+                origin: origin(&shared, client, server).with_tls(tls),
                 shared,
                 listen,
             };
-            client.origin.tls = client.shared.table.has_tls(listen);
             match client.origin.tls {
                 true => serve_tls(client, stream, ahead, port.tls).await,
                 false => serve_http(client, stream, ahead).await,
@@ -254,19 +253,10 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn origin(shared: &Shared, client: SocketAddr, server: SocketAddr) -> Origin {
-    let text = Bytes::from(client.ip().to_string());
-    Origin {
-        client,
-        server,
-        tls: false,
-        trusted: shared
-            .settings
-            .trusted
-            .iter()
-            .any(|network| network.contains(client.ip())),
-        client_text: HeaderValue::from_maybe_shared(text)
-            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-    }
+    let mut trusted = shared.settings.trusted.iter();
+    let mut origin = Origin::new(client, server);
+    origin.trusted = trusted.any(|network| network.contains(client.ip()));
+    origin
 }
 
 /// Who the client is, and what was read to know it.

@@ -110,8 +110,16 @@ impl RequestIds {
 
     pub(crate) fn make(&self) -> HeaderValue {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:016x}{count:016x}", self.start);
+        let number = (u128::from(self.start) << 64) | u128::from(count);
+        let digits = (0..32).rev().map(|digit| hex_digit(number >> (4 * digit)));
+        let text: Vec<u8> = digits.collect();
         HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
-            .unwrap_or_else(|_| HeaderValue::from_static("0"))
+            .expect("hexadecimal digits are what a field can have")
     }
+}
+
+/// The digit of the lowest four bits. By hand, as each request makes 32 and `format!` stood out in the
+/// profile.
+fn hex_digit(number: u128) -> u8 {
+    b"0123456789abcdef"[(number & 15) as usize]
 }

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
@@ -29,8 +30,36 @@ pub(crate) struct Origin {
     pub(crate) server: SocketAddr,
     pub(crate) tls: bool,
     pub(crate) trusted: bool,
-    /// The client's address as text, made once a connection.
-    pub(crate) client_text: HeaderValue,
+    /// The client's address as text.
+    client_text: HeaderValue,
+    /// What `Forwarded` says of every request of the connection (RFC 7239).
+    forwarded: String,
+}
+
+impl Origin {
+    pub(crate) fn new(client: SocketAddr, server: SocketAddr) -> Self {
+        let text = HeaderValue::try_from(client.ip().to_string());
+        Self {
+            client,
+            server,
+            tls: false,
+            trusted: false,
+            client_text: text.expect("an address has no characters that a field cannot have"),
+            forwarded: match client.ip() {
+                IpAddr::V4(ip) => format!("for={ip};proto=http"),
+                IpAddr::V6(ip) => format!("for=\"[{ip}]\";proto=http"),
+            },
+        }
+    }
+
+    /// The same, when the client came by TLS.
+    pub(crate) fn with_tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        if tls {
+            self.forwarded.push('s');
+        }
+        self
+    }
 }
 
 /// The host that a request is for, in lower case and without port; or why it is refused.
@@ -123,8 +152,24 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     (asked && other).then(|| upgrade.clone())
 }
 
+/// Fields that belong to one connection whether `Connection` names them or not.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
 /// Removes what belongs to one connection.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Most heads have none, and comparing names is far cheaper than looking each up.
+    let belongs = |name: &HeaderName| *name == CONNECTION || HOP_BY_HOP.contains(name);
+    if !headers.keys().any(belongs) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -144,15 +189,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         text.split(',')
             .any(|word| word.trim().eq_ignore_ascii_case("trailers"))
     });
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for name in HOP_BY_HOP {
         headers.remove(name);
     }
     if takes_trailers {
@@ -193,9 +230,13 @@ pub(crate) fn tell_origin(
     origin: &Origin,
     make_id: impl FnOnce() -> HeaderValue,
 ) {
+    headers.reserve(8);
     if !origin.trusted {
-        for name in [FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PORT, X_REAL_IP] {
-            headers.remove(name);
+        let told = [FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PORT, X_REAL_IP];
+        if headers.keys().any(|name| told.contains(name)) {
+            for name in told {
+                headers.remove(name);
+            }
         }
     }
     let proto = HeaderValue::from_static(if origin.tls { "https" } else { "http" });
@@ -239,26 +280,20 @@ fn append_for(headers: &mut HeaderMap, client: &HeaderValue) {
 
 /// RFC 7239.
 fn append_forwarded(headers: &mut HeaderMap, origin: &Origin) {
-    use std::io::Write as _;
-    let mut value: Vec<u8> = Vec::with_capacity(64);
+    let mut value: Vec<u8> = Vec::with_capacity(96);
     for earlier in headers.get_all(FORWARDED) {
         value.extend_from_slice(earlier.as_bytes());
         value.extend_from_slice(b", ");
     }
-    let proto = if origin.tls { "https" } else { "http" };
-    let written = match origin.client.ip() {
-        IpAddr::V4(ip) => write!(value, "for={ip};proto={proto}"),
-        IpAddr::V6(ip) => write!(value, "for=\"[{ip}]\";proto={proto}"),
-    };
+    value.extend_from_slice(origin.forwarded.as_bytes());
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    let quotable =
-        host.filter(|host| written.is_ok() && !host.contains(&b'"') && !host.contains(&b'\\'));
+    let quotable = host.filter(|host| !host.contains(&b'"') && !host.contains(&b'\\'));
     if let Some(host) = quotable {
         value.extend_from_slice(b";host=\"");
         value.extend_from_slice(host);
         value.push(b'"');
     }
-    if let Ok(value) = HeaderValue::from_bytes(&value) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
         headers.insert(FORWARDED, value);
     }
 }
@@ -400,13 +435,10 @@ mod tests {
 
     fn told(trusted: bool, given: &[(&str, &str)]) -> HeaderMap {
         let mut headers = request("GET", "/", given).headers().clone();
-        let origin = Origin {
-            client: "192.0.2.7:1234".parse().unwrap(),
-            server: "192.0.2.1:443".parse().unwrap(),
-            tls: true,
-            trusted,
-            client_text: HeaderValue::from_static("192.0.2.7"),
-        };
+        let (client, server) = ("192.0.2.7:1234", "192.0.2.1:443");
+        let mut origin =
+            Origin::new(client.parse().unwrap(), server.parse().unwrap()).with_tls(true);
+        origin.trusted = trusted;
         tell_origin(&mut headers, &origin, || HeaderValue::from_static("new-id"));
         headers
     }
