@@ -1,6 +1,10 @@
 //! Targets that stamp their release number, edges on free ports, and clients that count.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+mod kinds;
+pub mod ledger;
+pub mod load;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
