@@ -1,9 +1,11 @@
 //! Targets that stamp their release number, edges on free ports, and clients that count.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod judge;
 mod kinds;
 pub mod ledger;
 pub mod load;
+pub mod raw_target;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
