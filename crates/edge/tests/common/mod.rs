@@ -423,3 +423,10 @@ impl Steps {
         self.0.lock().unwrap().clone()
     }
 }
+
+/// The memory that this process holds, in bytes (proc(5)).
+pub fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = status.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
