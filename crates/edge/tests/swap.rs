@@ -461,3 +461,35 @@ async fn targets_may_be_restarted_behind_it() {
 async fn restart(address: std::net::SocketAddr) -> Target {
     Target::start_on(address, 1, false).await
 }
+
+#[tokio::test]
+async fn drained_is_told_when_it_is_so_even_if_another_set_came_between() {
+    let bench = Bench::new().await;
+    let (one, two, three) = (
+        Target::start(1).await,
+        Target::start(2).await,
+        Target::start(3).await,
+    );
+    bench.to(&[&one]).await;
+    let address = bench.address;
+    let slow = tokio::spawn(async move { ask(&mut client(address).await, get("/slow/700")).await });
+    while one.requests.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let steps = Steps::default();
+    let mut set = quick(vec![bench.route(&[two.address])]);
+    set.watch = Span::seconds(20);
+    let setting = tokio::spawn({
+        let (edge, tell) = (bench.edge.clone(), steps.tell());
+        async move { edge.set(set, tell).await }
+    });
+    while steps.get().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    bench.to(&[&three]).await;
+    setting.await.unwrap().unwrap();
+    assert_eq!(steps.get().last(), Some(&Event::Drained { cut: 0 }));
+    // Whoever was told so may end the old target.
+    one.kill();
+    assert_eq!(slow.await.unwrap().unwrap().1, 1);
+}

@@ -35,6 +35,7 @@ pub(crate) struct Phase {
 const WAITING: u8 = 0;
 const IN_HEAD: u8 = 1;
 const IN_REQUEST: u8 = 2;
+const UPGRADED: u8 = 3;
 
 impl Phase {
     /// The head is complete.
@@ -47,7 +48,12 @@ impl Phase {
         self.now.store(WAITING, Ordering::Relaxed);
     }
 
-    /// Whether the head says twice where its body ends.
+    /// What comes from now on is not HTTP.
+    pub(crate) fn upgraded(&self) {
+        self.now.store(UPGRADED, Ordering::Relaxed);
+    }
+
+    /// Whether a head on this connection said twice where its body ends.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.ambiguous.load(Ordering::Relaxed)
     }
@@ -67,16 +73,14 @@ impl Heads {
     fn bytes_came(&mut self, bytes: &[u8]) {
         match self.phase.now.load(Ordering::Relaxed) {
             _ if bytes.is_empty() => return,
-            WAITING => {
-                self.watch = HeadWatch::default();
-                self.phase.now.store(IN_HEAD, Ordering::Relaxed);
-            }
-            IN_HEAD => {}
-            _ => return,
+            UPGRADED => return,
+            WAITING => self.phase.now.store(IN_HEAD, Ordering::Relaxed),
+            _ => {}
         }
         self.watch.feed(bytes);
-        let ambiguous = self.watch.is_ambiguous();
-        self.phase.ambiguous.store(ambiguous, Ordering::Relaxed);
+        if self.watch.is_ambiguous() {
+            self.phase.ambiguous.store(true, Ordering::Relaxed);
+        }
     }
 }
 

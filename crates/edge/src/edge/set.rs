@@ -76,10 +76,10 @@ impl Edge {
         check_set(&set)?;
         let seen = self.generations(&set);
         let pools = self.healthy_pools(&set, &tell).await?;
-        let generation = self.swap(&set, seen, &pools, &tell).await?;
+        let (generation, old) = self.swap(&set, seen, &pools, &tell).await?;
         let followed = self.tell_follower(set.grace);
         self.stand_by(&pools, generation, set.watch.get()).await?;
-        let old = self.retire_standby(generation);
+        let old = self.retire_standby(generation, old);
         let cut = drain_all(old, set.grace.get()).await + followed.await;
         tell(Event::Drained { cut });
         Ok(())
@@ -147,13 +147,14 @@ impl Edge {
         })
     }
 
+    /// Returns the number of the swap, and the pools that stand by from now on.
     async fn swap(
         &self,
         set: &Set,
         seen: HashMap<RouteKey, u64>,
         pools: &[Arc<Pool>],
         tell: &impl Fn(Event),
-    ) -> Result<u64, EdgeError> {
+    ) -> Result<(u64, Vec<Arc<Pool>>), EdgeError> {
         let _changing = self.change().await?;
         if self.generations(set) != seen {
             return Err(EdgeError::Overtaken);
@@ -167,7 +168,11 @@ impl Edge {
         }
         let generation = pools.first().map_or(0, |pool| pool.generation);
         let started = std::time::Instant::now();
-        let before = swap_in(&mut self.0.shared.table.write(), pools);
+        let (before, old) = {
+            let mut table = self.0.shared.table.write();
+            let before = swap_in(&mut table, pools);
+            (before, standbys(&table, pools))
+        };
         let micros = started.elapsed().as_micros() as u64;
         for pool in pools {
             health::watch(pool);
@@ -175,7 +180,7 @@ impl Edge {
         // A set within the trial of another ends that trial: its standby is drained as well.
         self.drain_behind(before, set.grace.get());
         tell(Event::Swapped { generation, micros });
-        Ok(generation)
+        Ok((generation, old))
     }
 
     fn check_against_table(&self, set: &Set) -> Result<(), EdgeError> {
@@ -252,12 +257,18 @@ impl Edge {
             })
     }
 
-    fn retire_standby(&self, generation: u64) -> Vec<Arc<Pool>> {
+    /// Ends the trial. Returns those of the old pools that do not serve again.
+    fn retire_standby(&self, generation: u64, mut old: Vec<Arc<Pool>>) -> Vec<Arc<Pool>> {
         let mut table = self.0.shared.table.write();
         let trial = table
             .routes_mut()
             .filter(|route| route.pool.generation == generation);
-        trial.filter_map(|route| route.standby.take()).collect()
+        trial.for_each(|route| route.standby = None);
+        old.retain(|pool| {
+            let route = table.route(&pool.spec.route);
+            route.is_none_or(|route| !Arc::ptr_eq(&route.pool, pool))
+        });
+        old
     }
 
     fn drain_behind(&self, pools: Vec<Arc<Pool>>, grace: Duration) {
@@ -310,4 +321,11 @@ pub(super) fn swap_in(table: &mut Inner, pools: &[Arc<Pool>]) -> Vec<Arc<Pool>> 
         }
     }
     unneeded
+}
+
+fn standbys(table: &Inner, pools: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
+    let routes = pools
+        .iter()
+        .filter_map(|pool| table.route(&pool.spec.route));
+    routes.filter_map(|route| route.standby.clone()).collect()
 }

@@ -300,6 +300,11 @@ fn open_on_continue(request: &mut Request<RequestBody>, open: tokio::sync::onesh
 fn for_http1(mut request: Request<RequestBody>) -> Request<RequestBody> {
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
+    // A client of HTTP/1.0 need not name a host; in HTTP/1.1 the field has to be there (RFC 9112,
+    // section 3.2).
+    if !headers.contains_key(HOST) {
+        headers.insert(HOST, HeaderValue::from_static(""));
+    }
     if headers.contains_key(TE) && !headers.contains_key(CONNECTION) {
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }

@@ -16,6 +16,7 @@ use crate::settings::Network;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -72,6 +73,7 @@ pub(crate) fn screen<B>(request: &Request<B>) -> Result<String, StatusCode> {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
     screen_framing(request)?;
+    screen_target(request.uri())?;
     let expect = headers.get(EXPECT).map(HeaderValue::as_bytes);
     if expect.is_some_and(|expect| !expect.eq_ignore_ascii_case(b"100-continue")) {
         return Err(StatusCode::EXPECTATION_FAILED);
@@ -115,6 +117,16 @@ fn screen_framing<B>(request: &Request<B>) -> Result<(), StatusCode> {
     Ok(())
 }
 
+/// Bytes beyond ASCII have to be written as `%C3%A4` (RFC 3986, section 2.1); the parser lets them
+/// pass.
+fn screen_target(uri: &Uri) -> Result<(), StatusCode> {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    match target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
 /// Takes the port off and checks what is left.
 fn bare_host(authority: &str) -> Option<String> {
     let (host, port) = match authority.strip_prefix('[') {
@@ -147,13 +159,16 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
             .any(|word| word.trim().eq_ignore_ascii_case("upgrade"))
     });
     let upgrade = headers.get(UPGRADE)?;
-    // HTTP/2 is not come to by this way any more (RFC 9113, section 3.1).
-    let other = !upgrade.as_bytes().eq_ignore_ascii_case(b"h2c");
+    // HTTP/2 is not come to by this way any more (RFC 9113, section 3.1): it would be spoken past
+    // the edge.
+    let text = upgrade.to_str().ok()?;
+    let mut protocols = text.split(',').map(str::trim);
+    let other = protocols.all(|protocol| !protocol.eq_ignore_ascii_case("h2c"));
     (asked && other).then(|| upgrade.clone())
 }
 
 /// Fields that belong to one connection whether `Connection` names them or not.
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     KEEP_ALIVE,
     PROXY_CONNECTION,
     PROXY_AUTHENTICATE,
@@ -161,6 +176,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     TE,
     TRANSFER_ENCODING,
     UPGRADE,
+    HTTP2_SETTINGS,
 ];
 
 /// Removes what belongs to one connection.

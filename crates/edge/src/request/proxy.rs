@@ -145,6 +145,9 @@ fn finish(
         cookie,
     } = answered;
     let (mut parts, body) = response.into_parts();
+    if has_other_coding(&parts.headers) {
+        return Err(StatusCode::BAD_GATEWAY.into());
+    }
     // The length of a chunked body is not for passing on (RFC 9112, section 6.3).
     if parts.headers.contains_key(TRANSFER_ENCODING) {
         parts.headers.remove(CONTENT_LENGTH);
@@ -167,6 +170,13 @@ fn finish(
         pool,
     });
     Ok(Response::from_parts(parts, body))
+}
+
+/// Whether a body is coded beneath its chunks. Nobody asked for that (RFC 9112, section 7.4), and
+/// what it is coded with is not told to the client.
+fn has_other_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// A client's wish to speak something else on its connection, such as WebSocket.

@@ -66,7 +66,10 @@ where
                         .headers_mut()
                         .insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                response.body_mut().phase = Some(phase);
+                match response.status() {
+                    StatusCode::SWITCHING_PROTOCOLS => phase.upgraded(),
+                    _ => response.body_mut().phase = Some(phase),
+                }
                 Ok::<_, Infallible>(response)
             }
         }
