@@ -4,3 +4,4 @@ pub(crate) mod io;
 pub(crate) mod listener;
 pub(crate) mod proxy_protocol;
 pub(crate) mod tls;
+pub(crate) mod workers;

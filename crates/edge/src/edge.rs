@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::client::listener::Listeners;
 use crate::client::tls;
+use crate::client::workers::Workers;
 use crate::edge::shared::Shared;
 use crate::edge::state::State;
 use crate::edge::table::{Mode, Route};
@@ -86,8 +87,9 @@ impl Edge {
             .transpose()
             .map_err(EdgeError::Log)?;
         let shared = Arc::new(Shared::new(settings, log).map_err(EdgeError::Random)?);
+        let workers = Workers::start().map_err(EdgeError::Workers)?;
         let running = Running {
-            listeners: Listeners::new(Arc::clone(&shared)),
+            listeners: Listeners::new(Arc::clone(&shared), workers),
             generation: AtomicU64::new(state.generation),
             changing: Mutex::new(()),
             follower: std::sync::Mutex::new(None),

@@ -20,6 +20,9 @@ pub enum EdgeError {
     /// The access log cannot be opened.
     #[error("cannot open the access log")]
     Log(#[source] std::io::Error),
+    /// No threads.
+    #[error("cannot start the threads that serve connections")]
+    Workers(#[source] std::io::Error),
     /// No random numbers.
     #[error("the system gives no random numbers")]
     Random(#[source] std::io::Error),

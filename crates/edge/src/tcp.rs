@@ -63,7 +63,7 @@ async fn connect(
     caller: &Caller,
 ) -> Option<(TcpStream, TargetLease, Lease)> {
     let wanted = Wanted {
-        fresh: true,
+        kept: None,
         client: caller.client,
         server: caller.server,
     };

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::io::{ClientIo, Patience};
 use crate::client::proxy_protocol::{self, Parsed};
 use crate::client::tls;
+use crate::client::workers::{Worker, Workers};
 use crate::edge::shared::Shared;
 use crate::request::forward::Origin;
 use crate::request::proxy::Client;
@@ -29,9 +30,10 @@ const BACKLOG: i32 = 4096;
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The open listening sockets.
+/// The open listening sockets. Every worker takes connections from each.
 pub(crate) struct Listeners {
     shared: Arc<Shared>,
+    workers: Workers,
     open: Mutex<HashMap<Listen, Open>>,
 }
 
@@ -43,14 +45,15 @@ struct Port {
 }
 
 struct Open {
-    socket: Arc<TcpListener>,
+    socket: Arc<std::net::TcpListener>,
     stop: CancellationToken,
 }
 
 impl Listeners {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, workers: Workers) -> Self {
         Self {
             shared,
+            workers,
             open: Mutex::default(),
         }
     }
@@ -60,13 +63,12 @@ impl Listeners {
         if self.lock().contains_key(&listen) {
             return Ok(false);
         }
-        let socket = TcpListener::from_std(bind(listen)?)?;
-        self.adopt(listen, socket);
+        self.adopt(listen, bind(listen)?)?;
         Ok(true)
     }
 
     /// Takes connections from a socket that listens already.
-    pub(crate) fn adopt(&self, listen: Listen, socket: TcpListener) {
+    pub(crate) fn adopt(&self, listen: Listen, socket: std::net::TcpListener) -> io::Result<()> {
         let open = Open {
             socket: Arc::new(socket),
             stop: CancellationToken::new(),
@@ -75,14 +77,21 @@ impl Listeners {
             listen,
             tls: Arc::new(tls::config(&self.shared, listen)),
         };
-        let accepting = accept(
-            Arc::clone(&self.shared),
-            port,
-            Arc::clone(&open.socket),
-            open.stop.clone(),
-        );
-        self.shared.tasks.spawn(accepting);
+        for (worker, handle) in self.workers.each() {
+            let socket = {
+                let _inside = handle.enter();
+                TcpListener::from_std(open.socket.try_clone()?)?
+            };
+            let door = Door {
+                shared: Arc::clone(&self.shared),
+                port: port.clone(),
+                worker,
+            };
+            let accepting = door.accept(socket, open.stop.clone());
+            self.shared.tasks.spawn_on(accepting, handle);
+        }
         self.lock().insert(listen, open);
+        Ok(())
     }
 
     /// Closes the sockets that no route needs.
@@ -105,7 +114,7 @@ impl Listeners {
     }
 
     /// The sockets, to hand over.
-    pub(crate) fn sockets(&self) -> Vec<(Listen, Arc<TcpListener>)> {
+    pub(crate) fn sockets(&self) -> Vec<(Listen, Arc<std::net::TcpListener>)> {
         let open = self.lock();
         let sockets = open.iter();
         sockets
@@ -156,32 +165,37 @@ fn bind_to(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-async fn accept(
+/// Where connections come in on one worker.
+#[derive(Clone)]
+struct Door {
     shared: Arc<Shared>,
     port: Port,
-    socket: Arc<TcpListener>,
-    stop: CancellationToken,
-) {
-    loop {
-        // Beyond the limit connections wait in the kernel's queue.
-        let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = socket.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, address)) => {
-                let shared = Arc::clone(&shared);
-                let serving = take(Arc::clone(&shared), port.clone(), stream, address);
-                shared.tasks.spawn(async move {
-                    serving.await;
-                    drop(permit);
-                });
+    worker: Worker,
+}
+
+impl Door {
+    async fn accept(self, socket: TcpListener, stop: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            // Beyond the limit connections wait in the kernel's queue.
+            let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else {
+                return;
+            };
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let serving = take(self.clone(), stream, address);
+                    shared.tasks.spawn(async move {
+                        serving.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => rest_after(self.port.listen, &error).await,
             }
-            Err(error) => rest_after(port.listen, &error).await,
         }
     }
 }
@@ -198,7 +212,12 @@ async fn rest_after(listen: Listen, error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-async fn take(shared: Arc<Shared>, port: Port, mut stream: TcpStream, address: SocketAddr) {
+async fn take(door: Door, mut stream: TcpStream, address: SocketAddr) {
+    let Door {
+        shared,
+        port,
+        worker,
+    } = door;
     let listen = port.listen;
     let address = canonical(address);
     let Some(_slot) = shared
@@ -238,6 +257,7 @@ async fn take(shared: Arc<Shared>, port: Port, mut stream: TcpStream, address: S
                 origin: origin(&shared, client, server).with_tls(tls),
                 shared,
                 listen,
+                worker,
             };
             match client.origin.tls {
                 true => serve_tls(client, stream, ahead, port.tls).await,

@@ -7,7 +7,9 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{
@@ -16,7 +18,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{self, Request};
@@ -67,7 +69,8 @@ impl Edge {
         let control =
             control::bind(&edge.running().shared.settings.socket()).map_err(EdgeError::Control)?;
         for (listen, socket) in sockets {
-            edge.running().listeners.adopt(listen, socket);
+            let adopted = edge.running().listeners.adopt(listen, socket);
+            adopted.map_err(EdgeError::TakeOver)?;
         }
         stream.write_all(TAKEN).await.map_err(EdgeError::TakeOver)?;
         edge.spawn_control(control);
@@ -164,10 +167,7 @@ impl Follower {
     }
 }
 
-async fn send(
-    stream: &mut UnixStream,
-    sockets: &[(Listen, std::sync::Arc<TcpListener>)],
-) -> io::Result<()> {
+async fn send(stream: &mut UnixStream, sockets: &[(Listen, Arc<TcpListener>)]) -> io::Result<()> {
     let listens = sockets.iter().map(|(listen, _)| *listen).collect();
     let mut offer = serde_json::to_vec(&Offer { listens })?;
     offer.push(b'\n');
@@ -202,9 +202,9 @@ async fn receive(stream: &mut UnixStream) -> io::Result<Vec<(Listen, TcpListener
     let offer: Offer = serde_json::from_slice(&read_line(stream).await?)?;
     let mut sockets = Vec::new();
     for listen in offer.listens {
-        let socket = std::net::TcpListener::from(receive_one(stream).await?);
+        let socket = TcpListener::from(receive_one(stream).await?);
         socket.set_nonblocking(true)?;
-        sockets.push((listen, TcpListener::from_std(socket)?));
+        sockets.push((listen, socket));
     }
     Ok(sockets)
 }

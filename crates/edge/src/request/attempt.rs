@@ -155,7 +155,7 @@ impl<'c> Outgoing<'c> {
         fresh: bool,
     ) -> Result<Sent, Failure> {
         let wanted = Wanted {
-            fresh,
+            kept: (!fresh).then_some(self.client.worker),
             client: self.client.origin.client,
             server: self.client.origin.server,
         };

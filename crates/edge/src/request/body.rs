@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use crate::client::io::Phase;
+use crate::client::workers::Worker;
 use crate::request::record::Record;
 use crate::target::pool::{Lease, TargetLease};
 
@@ -251,6 +252,7 @@ pub(crate) struct Stream {
     pub(crate) body: Incoming,
     pub(crate) upload: Arc<Upload>,
     pub(crate) sender: Option<http1::SendRequest<RequestBody>>,
+    pub(crate) worker: Worker,
     pub(crate) target: TargetLease,
     pub(crate) pool: Lease,
 }
@@ -330,7 +332,7 @@ impl Drop for Stream {
             return;
         }
         if let Some(sender) = self.sender.take() {
-            self.target.idle.put(sender);
+            self.target.idle.put(self.worker, sender);
         }
     }
 }

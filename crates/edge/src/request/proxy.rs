@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
+use crate::client::workers::Worker;
 use crate::edge::shared::Shared;
 use crate::edge::table::Found;
 use crate::request::attempt::{Answered, Outgoing};
@@ -28,6 +29,7 @@ pub(crate) struct Client {
     pub(crate) shared: Arc<Shared>,
     pub(crate) listen: Listen,
     pub(crate) origin: Origin,
+    pub(crate) worker: Worker,
 }
 
 /// Why a request gets an answer of the edge's own.
@@ -166,6 +168,7 @@ fn finish(
         body,
         upload,
         sender,
+        worker: client.worker,
         target,
         pool,
     });

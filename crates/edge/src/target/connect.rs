@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::client::proxy_protocol;
+use crate::client::workers::Worker;
 use crate::request::body::RequestBody;
 use crate::target::pool::{Pool, Target};
 
@@ -21,15 +22,19 @@ use crate::target::pool::{Pool, Target};
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Kept connections are closed when nobody used them for so long.
 const KEEP: Duration = Duration::from_secs(50);
-/// So many unused connections are kept for a target.
+/// So many unused connections to a target are kept on each worker.
 const KEEP_COUNT: usize = 512;
 
 /// The connections of a target that wait for a request.
 #[derive(Default)]
 pub(crate) struct Idle {
-    http1: Mutex<Vec<(Instant, http1::SendRequest<RequestBody>)>>,
+    http1: Mutex<Vec<Kept>>,
     http2: tokio::sync::Mutex<Option<http2::SendRequest<RequestBody>>>,
 }
+
+/// The connections of one worker, and since when each waits. One from another worker would wake that for
+/// every part of a request.
+type Kept = Vec<(Instant, http1::SendRequest<RequestBody>)>;
 
 /// A way to send one request.
 pub(crate) enum Connection {
@@ -63,9 +68,10 @@ pub(crate) enum ConnectError {
 /// Which connection is wanted.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
-    /// One that nobody used before: the request must not be sent twice, and a kept connection may
-    /// be closed by the target in the moment of sending.
-    pub(crate) fresh: bool,
+    /// The worker whose kept connections will do. Without, it must be one that nobody used before:
+    /// the request must not be sent twice, and a kept connection may be closed by the target in the
+    /// moment of sending.
+    pub(crate) kept: Option<Worker>,
     pub(crate) client: SocketAddr,
     pub(crate) server: SocketAddr,
 }
@@ -80,8 +86,8 @@ pub(crate) async fn connection(
         return http2_connection(pool, target, wanted).await;
     }
     // A connection that begins with the client's address is that client's alone.
-    if !wanted.fresh && pool.spec.send_proxy.is_none() {
-        while let Some(mut sender) = target.idle.take() {
+    if let (Some(worker), None) = (wanted.kept, pool.spec.send_proxy) {
+        while let Some(mut sender) = target.idle.take(worker) {
             if sender.ready().await.is_ok() {
                 return Ok(Connection::Http1 {
                     sender,
@@ -115,7 +121,7 @@ async fn http2_connection(
     let mut kept = target.idle.http2.lock().await;
     if let Some(sender) = kept
         .as_ref()
-        .filter(|sender| !sender.is_closed() && !wanted.fresh)
+        .filter(|sender| !sender.is_closed() && wanted.kept.is_some())
     {
         return Ok(Connection::Http2 {
             sender: sender.clone(),
@@ -188,17 +194,22 @@ where
 }
 
 impl Idle {
-    fn take(&self) -> Option<http1::SendRequest<RequestBody>> {
-        self.lock().pop().map(|(_, sender)| sender)
+    fn take(&self, worker: Worker) -> Option<http1::SendRequest<RequestBody>> {
+        let (_, sender) = self.lock().get_mut(worker)?.pop()?;
+        Some(sender)
     }
 
     /// Keeps a connection whose request has been answered to the end.
-    pub(crate) fn put(&self, sender: http1::SendRequest<RequestBody>) {
+    pub(crate) fn put(&self, worker: Worker, sender: http1::SendRequest<RequestBody>) {
         if sender.is_closed() {
             return;
         }
         let now = Instant::now();
-        let mut kept = self.lock();
+        let mut all = self.lock();
+        if all.len() <= worker {
+            all.resize_with(worker + 1, Kept::new);
+        }
+        let kept = &mut all[worker];
         if kept.first().is_some_and(|(since, _)| now - *since > KEEP) {
             kept.retain(|(since, sender)| now - *since <= KEEP && !sender.is_closed());
         }
@@ -207,7 +218,7 @@ impl Idle {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, http1::SendRequest<RequestBody>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.http1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

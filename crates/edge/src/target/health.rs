@@ -147,7 +147,7 @@ async fn check(pool: &Pool, target: &Target, limit: Duration) -> Result<(), Illn
 async fn ask(pool: &Pool, target: &Target) -> Result<(), Illness> {
     let here = std::net::SocketAddr::new(target.address.ip(), 0);
     let wanted = Wanted {
-        fresh: true,
+        kept: None,
         client: here,
         server: target.address,
     };
