@@ -1,6 +1,7 @@
 //! Targets that stamp their release number, edges on free ports, and clients that count.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod frames;
 pub mod judge;
 mod kinds;
 pub mod ledger;
@@ -426,7 +427,7 @@ impl Steps {
 
 /// The memory that this process holds, in bytes (proc(5)).
 pub fn memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let status = fs_err::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = status.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096
 }
