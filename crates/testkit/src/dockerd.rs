@@ -1,16 +1,16 @@
 //! A Docker engine of a test's own, which never meets the machine's: own network, mounts and
 //! processes (so that two engines cannot delete each other's bridge), own folders, gone with the
 //! value. It has no way out of its loopback device; a test gives it a server with
-//! [`Dockerd::listen`]. It runs no containers: builds `FROM scratch`, push and pull are what it can.
+//! [`Dockerd::listen`]. It runs containers; `busybox` makes images for them.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::thread::LinkNameSpaceType;
 use tempfile::TempDir;
@@ -18,11 +18,14 @@ use tempfile::TempDir;
 const START: Duration = Duration::from_secs(90);
 const READY: &str = "API listen on";
 
-/// Its first argument is the engine's folder.
+/// Its first argument is the engine's folder, the next the control group of its containers.
 const START_SCRIPT: &str = r#"
-ip link set lo up && exec dockerd --bridge=none --iptables=false --ip6tables=false \
+ip link set lo up && exec dockerd --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$1" \
     --data-root "$0/data" --exec-root "$0/exec" --pidfile "$0/pid" -H "unix://$0/docker.sock" 2>&1
 "#;
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// A running engine. Dropping it ends every process of it and removes its files.
 pub struct Dockerd {
@@ -54,6 +57,29 @@ impl Dockerd {
         };
         wait_until_ready(&received);
         Some(engine)
+    }
+
+    /// The engine's first process, which others reach its namespaces by.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn pid(&self) -> u32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.process.id());
+        let children = fs_err::read_to_string(children).expect("the engine runs");
+        let first = children.split_whitespace().next();
+        first
+            .and_then(|pid| pid.parse().ok())
+            .expect("the engine runs")
+    }
+
+    /// A command in the engine's network: containers in the host's network are on its `127.0.0.1`.
+    pub fn inside(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net=/proc/{}/ns/net", self.process.id()))
+            .arg("--")
+            .arg(program.as_ref());
+        command
     }
 
     /// The engine's API: the path of a Unix socket.
@@ -102,6 +128,7 @@ impl Drop for Dockerd {
         if let Some(log) = self.log.take() {
             let _panicked = log.join();
         }
+        remove_cgroups(&cgroup(self.folder.path()));
     }
 }
 
@@ -147,10 +174,43 @@ fn spawn(folder: &Path) -> Child {
         ])
         .args(["sh", "-c", START_SCRIPT])
         .arg(folder)
+        .arg(cgroup(folder))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .expect("unshare is installed")
+}
+
+/// The control group of an engine's containers: the name of its folder is its own.
+fn cgroup(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    format!("lotse-test-{}", name.replace('.', "_"))
+}
+
+/// Groups outlive the processes in them. Version 2 has one hierarchy, version 1 one in each folder.
+fn remove_cgroups(name: &str) {
+    let below = fs_err::read_dir(CGROUPS).into_iter().flatten().flatten();
+    let hierarchies = below.map(|entry| entry.path()).chain([CGROUPS.into()]);
+    for hierarchy in hierarchies {
+        remove_groups(&hierarchy.join(name));
+    }
+}
+
+/// The files in a group's folder go with it; only groups below it must go before.
+fn remove_groups(group: &Path) {
+    for child in fs_err::read_dir(group).into_iter().flatten().flatten() {
+        if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&child.path());
+        }
+    }
+    let deadline = Instant::now() + LETTING_GO;
+    while let Err(error) = fs_err::remove_dir(group) {
+        if error.kind() != ErrorKind::ResourceBusy || Instant::now() > deadline {
+            return;
+        }
+        // The kernel lets go of dead members a moment after they are gone, and tells nobody.
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn send_lines(output: impl Read, lines: &mpsc::Sender<String>) {

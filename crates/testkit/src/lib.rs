@@ -1,5 +1,6 @@
 //! Helpers for tests.
 
+pub mod busybox;
 pub mod dockerd;
 pub mod lotse;
 mod skip;
