@@ -60,7 +60,7 @@ impl Target {
     }
 
     pub async fn start_on(address: SocketAddr, release: u64, http2: bool) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = listen(address).await;
         let target = Self {
             address: listener.local_addr().unwrap(),
             release,
@@ -109,6 +109,21 @@ struct Handler {
     healthy: Arc<AtomicBool>,
     requests: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+/// Listens where somebody listened before. The port of one that has just ended may be somebody's for the
+/// moment: connections of other tests get theirs from the same range.
+async fn listen(address: SocketAddr) -> TcpListener {
+    for _ in 0..200 {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => panic!("cannot listen on {address}: {error}"),
+        }
+    }
+    panic!("somebody else keeps {address}");
 }
 
 async fn accept(listener: TcpListener, http2: bool, handler: Handler, stop: CancellationToken) {
