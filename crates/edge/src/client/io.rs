@@ -1,7 +1,7 @@
 //! A client's connection, with the bytes that were read ahead put back and slow clients ended.
 //!
-//! Two things take a client's time to their deadline: the head of a request that has begun to come,
-//! and bytes that the client does not take. Waiting between requests is limited elsewhere.
+//! Three things take a client's time to their deadline: waiting between two requests, the head of a
+//! request that has begun to come, and bytes that the client does not take.
 
 use std::io;
 use std::pin::Pin;
@@ -12,17 +12,31 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::request::framing::HeadWatch;
+use crate::settings::Limits;
 
 /// Deadlines of one connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
+    /// From one request's end to the first byte of the next.
+    pub(crate) idle: Duration,
     /// From the first byte of a request's head to its last.
     pub(crate) head: Duration,
     /// How long a client may take nothing of what is sent to it.
     pub(crate) write: Duration,
+}
+
+impl Limits {
+    /// What of the limits concerns one connection.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            idle: self.idle.get(),
+            head: self.head_time.get(),
+            write: self.stall.get(),
+        }
+    }
 }
 
 /// Where an HTTP/1 connection stands between two requests.
@@ -57,16 +71,46 @@ impl Phase {
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.ambiguous.load(Ordering::Relaxed)
     }
-
-    fn is_in_head(&self) -> bool {
-        self.now.load(Ordering::Relaxed) == IN_HEAD
-    }
 }
 
 /// Follows the heads on a connection.
 struct Heads {
     phase: Arc<Phase>,
     watch: HeadWatch,
+    clock: Clock,
+}
+
+/// The deadline of the phase that a connection is in. Every request passes through three phases, most of
+/// them in no time: so its timer is not set anew for each, but when it rings too early.
+#[derive(Default)]
+struct Clock {
+    /// Since when the phase has been waited in.
+    since: Option<(u8, Instant)>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clock {
+    /// Ready when the phase has been waited in for longer than its limit.
+    fn poll(&mut self, phase: u8, limit: Duration, context: &mut Context<'_>) -> Poll<()> {
+        let (_, since) = *match &mut self.since {
+            Some(since) if since.0 == phase => since,
+            since => since.insert((phase, Instant::now())),
+        };
+        let deadline = since + limit;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(context).is_ready() {
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
 }
 
 impl Heads {
@@ -74,7 +118,11 @@ impl Heads {
         match self.phase.now.load(Ordering::Relaxed) {
             _ if bytes.is_empty() => return,
             UPGRADED => return,
-            WAITING => self.phase.now.store(IN_HEAD, Ordering::Relaxed),
+            WAITING => {
+                // The next wait between two requests is another one.
+                self.clock.since = None;
+                self.phase.now.store(IN_HEAD, Ordering::Relaxed);
+            }
             _ => {}
         }
         self.watch.feed(bytes);
@@ -90,7 +138,6 @@ pub(crate) struct ClientIo<S> {
     ahead: Bytes,
     patience: Patience,
     heads: Option<Heads>,
-    head: Option<Pin<Box<Sleep>>>,
     write: Option<Pin<Box<Sleep>>>,
 }
 
@@ -106,6 +153,7 @@ impl<S> ClientIo<S> {
         let mut heads = phase.map(|phase| Heads {
             phase,
             watch: HeadWatch::default(),
+            clock: Clock::default(),
         });
         if let Some(heads) = &mut heads {
             heads.bytes_came(&ahead);
@@ -115,27 +163,23 @@ impl<S> ClientIo<S> {
             ahead,
             patience,
             heads,
-            head: None,
             write: None,
         }
     }
 
-    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let heads = self.heads.as_ref();
-        let in_head = heads.is_some_and(|heads| heads.phase.is_in_head());
-        if !in_head {
-            self.head = None;
+    /// Nothing more has come: how long may that last?
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(heads) = &mut self.heads else {
             return Poll::Pending;
-        }
-        let limit = self.patience.head;
-        let sleep = self
-            .head
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        ready!(sleep.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the request's head takes too long",
-        )))
+        };
+        let phase = heads.phase.now.load(Ordering::Relaxed);
+        let (limit, late) = match phase {
+            WAITING => (self.patience.idle, "no further request comes"),
+            IN_HEAD => (self.patience.head, "the request's head takes too long"),
+            _ => return Poll::Pending,
+        };
+        ready!(heads.clock.poll(phase, limit, context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)))
     }
 
     fn poll_written<T>(
@@ -183,7 +227,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
                 }
                 Poll::Ready(read)
             }
-            Poll::Pending => this.poll_head(context),
+            Poll::Pending => this.poll_patience(context),
         }
     }
 }

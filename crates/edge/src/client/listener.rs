@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::io::{ClientIo, Patience};
+use crate::client::io::ClientIo;
 use crate::client::proxy_protocol::{self, Parsed};
 use crate::client::tls;
 use crate::client::workers::{Worker, Workers};
@@ -318,10 +318,7 @@ async fn start(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> 
 
 async fn serve_tls(client: Client, stream: TcpStream, ahead: Bytes, config: Arc<ServerConfig>) {
     let limits = &client.shared.settings.limits;
-    let patience = Patience {
-        head: limits.head_time.get(),
-        write: limits.stall.get(),
-    };
+    let patience = limits.patience();
     let stream = ClientIo::new(stream, ahead, patience, None);
     let handshake = TlsAcceptor::from(config).accept(stream);
     let stream = match tokio::time::timeout(patience.head, handshake).await {

@@ -27,10 +27,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &client.shared.settings.limits;
-    let patience = Patience {
-        head: limits.head_time.get(),
-        write: limits.stall.get(),
-    };
+    let patience = limits.patience();
     match http2 {
         false => serve_http1(client, stream, ahead, patience).await,
         true => serve_http2(client, stream, ahead, patience).await,
@@ -75,8 +72,8 @@ where
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle.get())
+        // Its own timer would be set anew for each request.
+        .header_read_timeout(None)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_size.max(8192))
         .half_close(true)
