@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::Instant;
 
+use crate::acme;
 use crate::client::listener::Listeners;
 use crate::client::tls;
 use crate::client::workers::Workers;
@@ -73,6 +74,7 @@ impl Edge {
             edge.open(listen)?;
         }
         edge.open_metrics().await?;
+        edge.keep_certificates();
         Ok(edge)
     }
 
@@ -102,6 +104,11 @@ impl Edge {
         Ok(edge)
     }
 
+    /// From now on this edge, and no other with the same folder, renews certificates.
+    pub(crate) fn keep_certificates(&self) {
+        tokio::spawn(acme::keep(Arc::clone(&self.0.shared)));
+    }
+
     async fn restore(&self, state: State) -> Result<(), EdgeError> {
         let mut pools = Vec::new();
         for kept in state.routes {
@@ -123,6 +130,9 @@ impl Edge {
             health::watch(&pool);
             table.add(route(pool, mode));
         }
+        drop(table);
+        let wanted = self.0.shared.table.wanted_certificates().into_iter();
+        self.0.shared.acme.load(wanted.map(|wanted| wanted.name));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::acme::AcmeError;
 use crate::client::tls::CertificateError;
 use crate::edge::state::StateError;
 use crate::route::{Listen, RouteKey};
@@ -36,6 +37,14 @@ pub enum EdgeError {
         route: RouteKey,
         /// Why not.
         source: CertificateError,
+    },
+    /// A certificate that the CA did not give.
+    #[error("no certificate for {name}, nothing was changed")]
+    Acme {
+        /// The host name.
+        name: String,
+        /// Why not.
+        source: AcmeError,
     },
     /// TLS and plain HTTP on one port.
     #[error(

@@ -13,6 +13,7 @@ pub mod settings;
 pub mod span;
 pub mod spec;
 
+mod acme;
 mod client;
 mod request;
 mod target;
@@ -23,10 +24,11 @@ mod log;
 mod metrics;
 mod text;
 
+pub use acme::AcmeError;
 pub use client::tls::CertificateError;
 pub use edge::set::{Event, Set};
 pub use edge::state::StateError;
-pub use edge::status::{RouteStatus, Status, TargetStatus};
+pub use edge::status::{CertificateStatus, RouteStatus, Status, TargetStatus};
 pub use edge::{Edge, raise_file_limit};
 pub use error::EdgeError;
 pub use settings::Settings;

@@ -19,8 +19,27 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     /// Where requests are written down.
     pub access_log: Option<AccessLog>,
+    /// The CA that certificates are ordered from.
+    pub acme: AcmeSettings,
     /// Limits to what clients may do.
     pub limits: Limits,
+}
+
+/// The CA that certificates are ordered from (RFC 8555).
+#[derive(Debug, Clone)]
+pub struct AcmeSettings {
+    /// The address of its directory; by default that of Let's Encrypt.
+    pub directory: String,
+    /// A mail address that the CA may write to.
+    pub contact: Option<String>,
+    /// A file of certificates in PEM form that the CA's own server is known by, in place of those
+    /// that the system trusts.
+    pub root: Option<PathBuf>,
+    /// Whether the user agrees to the CA's terms of service. Without, nothing is ordered.
+    pub terms_agreed: bool,
+    /// How long to wait after the first failure; after each further one twice as long, up to six
+    /// hours.
+    pub retry: Span,
 }
 
 /// Limits to what clients may do.
@@ -87,6 +106,7 @@ impl Settings {
             proxy_protocol_from: Vec::new(),
             metrics: None,
             access_log: None,
+            acme: AcmeSettings::default(),
             limits: Limits::default(),
         }
     }
@@ -99,6 +119,18 @@ impl Settings {
     /// The file that holds the routes.
     pub fn state_file(&self) -> PathBuf {
         self.folder.join("edge.json")
+    }
+}
+
+impl Default for AcmeSettings {
+    fn default() -> Self {
+        Self {
+            directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
+            contact: None,
+            root: None,
+            terms_agreed: false,
+            retry: Span::seconds(10 * 60),
+        }
     }
 }
 

@@ -4,14 +4,14 @@
 //! a spec is turned into is [`crate::target::pool`].
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::route::{PathPrefix, RouteKey};
+use crate::route::{HostPattern, PathPrefix, RouteKey};
 use crate::span::Span;
 use crate::text::text_serde;
 
@@ -64,14 +64,53 @@ fn default_response_timeout() -> Span {
     Span::seconds(300)
 }
 
-/// The certificate of a route. Both files are in PEM form, and are read anew when they change.
+/// Where the certificate of a route comes from: `{"certificate": …, "key": …}` or `{"acme": {}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsSpec {
+#[serde(try_from = "TlsText", into = "TlsText")]
+pub enum TlsSpec {
+    /// From files.
+    Files(CertificateFiles),
+    /// From a CA, for the route's host name.
+    Acme(AcmeSpec),
+}
+
+/// Both files are in PEM form, and are read anew when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
     /// The file of the certificate and those that vouch for it.
     pub certificate: PathBuf,
     /// The file of its private key.
     pub key: PathBuf,
+}
+
+/// A certificate that the edge orders and renews itself (RFC 8555).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AcmeSpec {
+    /// How the CA is to see that the name leads here; without it TLS-ALPN-01, then HTTP-01.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+}
+
+/// How a CA sees that a name leads to the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Challenge {
+    /// By a request to port 80 (RFC 8555, section 8.3).
+    Http01,
+    /// By a TLS handshake with port 443 (RFC 8737).
+    TlsAlpn01,
+}
+
+/// How [`TlsSpec`] is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acme: Option<AcmeSpec>,
 }
 
 /// How a port is spoken to.
@@ -152,6 +191,12 @@ pub enum SpecError {
         "`{0}` is no target: give an address and a port, and a weight if need be (10.0.0.2:8080, 10.0.0.2:8080*3)"
     )]
     Target(String),
+    /// Not a challenge.
+    #[error("`{0}` is no challenge that the edge can answer: give http-01 or tls-alpn-01")]
+    Challenge(String),
+    /// A route that no certificate can be ordered for.
+    #[error("no certificate can be ordered for the route {0}: {1}")]
+    Acme(RouteKey, &'static str),
     /// Not a range of statuses.
     #[error("`{0}` is no range of statuses: give one (204) or two between 100 and 599 (200-399)")]
     Status(String),
@@ -210,6 +255,7 @@ impl RouteSpec {
         if self.protocol == Protocol::Tcp {
             self.check_tcp()?;
         }
+        self.check_acme()?;
         if self.response_timeout.get().is_zero() {
             return Err(self.number("the response timeout must be longer than nothing"));
         }
@@ -268,6 +314,22 @@ impl RouteSpec {
         }
     }
 
+    fn check_acme(&self) -> Result<(), SpecError> {
+        if !matches!(self.tls, Some(TlsSpec::Acme(_))) {
+            return Ok(());
+        }
+        let reason = match &self.route.host {
+            HostPattern::Exact(name) if name.parse::<IpAddr>().is_err() => return Ok(()),
+            HostPattern::Exact(_) => "an address has no name: give a host name",
+            HostPattern::Any => "it is for every name: give it a host name",
+            HostPattern::Below(_) => {
+                "CAs give wildcards only to who shows it in the DNS (DNS-01), which the edge cannot: \
+                 give each name a route, or a wildcard certificate in files"
+            }
+        };
+        Err(SpecError::Acme(self.route.clone(), reason))
+    }
+
     fn check_tcp(&self) -> Result<(), SpecError> {
         let only_http = [
             (!self.route.host.is_any(), "host name"),
@@ -321,6 +383,56 @@ impl fmt::Display for TargetSpec {
     }
 }
 
+impl TryFrom<TlsText> for TlsSpec {
+    type Error = &'static str;
+
+    fn try_from(text: TlsText) -> Result<Self, Self::Error> {
+        match (text.certificate, text.key, text.acme) {
+            (Some(certificate), Some(key), None) => {
+                Ok(Self::Files(CertificateFiles { certificate, key }))
+            }
+            (None, None, Some(acme)) => Ok(Self::Acme(acme)),
+            _ => Err("tls needs `certificate` and `key`, or `acme` alone"),
+        }
+    }
+}
+
+impl From<TlsSpec> for TlsText {
+    fn from(spec: TlsSpec) -> Self {
+        let (files, acme) = match spec {
+            TlsSpec::Files(files) => (Some(files), None),
+            TlsSpec::Acme(acme) => (None, Some(acme)),
+        };
+        let (certificate, key) = files.map(|files| (files.certificate, files.key)).unzip();
+        Self {
+            certificate,
+            key,
+            acme,
+        }
+    }
+}
+
+impl FromStr for Challenge {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        match text {
+            "http-01" => Ok(Self::Http01),
+            "tls-alpn-01" => Ok(Self::TlsAlpn01),
+            other => Err(SpecError::Challenge(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http01 => "http-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+        })
+    }
+}
+
 impl FromStr for StatusRange {
     type Err = SpecError;
 
@@ -345,7 +457,7 @@ impl fmt::Display for StatusRange {
     }
 }
 
-text_serde!(TargetSpec, StatusRange);
+text_serde!(TargetSpec, StatusRange, Challenge);
 
 #[cfg(test)]
 mod tests {
@@ -381,6 +493,57 @@ mod tests {
             ("x", false),
         ] {
             assert_eq!(text.parse::<StatusRange>().is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn tls_comes_from_files_or_from_a_ca() {
+        let cases = [
+            (r#"{"certificate":"/c","key":"/k"}"#, "www.example.org", ""),
+            (r#"{"acme":{}}"#, "www.example.org", ""),
+            (r#"{"acme":{"challenge":"http-01"}}"#, "www.example.org", ""),
+            (
+                r#"{"acme":{"challenge":"dns-01"}}"#,
+                "www.example.org",
+                "http-01 or tls-alpn-01",
+            ),
+            (
+                r#"{"acme":{},"key":"/k"}"#,
+                "www.example.org",
+                "`acme` alone",
+            ),
+            (
+                r#"{"certificate":"/c"}"#,
+                "www.example.org",
+                "`certificate` and `key`",
+            ),
+            (r#"{}"#, "www.example.org", "`certificate` and `key`"),
+            (
+                r#"{"acme":{"names":[]}}"#,
+                "www.example.org",
+                "unknown field",
+            ),
+            (r#"{"acme":{}}"#, "*.example.org", "wildcard"),
+            (r#"{"acme":{}}"#, "*", "give it a host name"),
+            (r#"{"acme":{}}"#, "10.0.0.1", "an address has no name"),
+            (r#"{"certificate":"/c","key":"/k"}"#, "*.example.org", ""),
+        ];
+        for (tls, host, reason) in cases {
+            let json = format!(
+                r#"{{"route":{{"listen":"443","host":"{host}"}},"targets":["10.0.0.1:80"],"tls":{tls}}}"#
+            );
+            let parsed = serde_json::from_str::<RouteSpec>(&json).map_err(|e| e.to_string());
+            let checked = parsed.and_then(|spec| {
+                assert!(serde_json::to_string(&spec).unwrap().contains(tls), "{tls}");
+                spec.check().map_err(|e| e.to_string())
+            });
+            match (checked, reason) {
+                (Ok(()), "") => {}
+                (Err(error), reason) if !reason.is_empty() => {
+                    assert!(error.contains(reason), "{tls} {host}: {error}");
+                }
+                (other, _) => panic!("{tls} {host}: {other:?}"),
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{Bench, PATIENCE, Target, free_port, quick, raw, route};
-use edge::spec::TlsSpec;
+use edge::spec::{CertificateFiles, TlsSpec};
 use edge::{Edge, Settings, Span};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -24,9 +24,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Writes a fresh certificate for a name, and returns it.
-fn certificate(folder: &Path, name: &str) -> (TlsSpec, CertificateDer<'static>) {
+fn certificate(folder: &Path, name: &str) -> (CertificateFiles, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    let spec = TlsSpec {
+    let spec = CertificateFiles {
         certificate: folder.join(format!("{name}.pem")),
         key: folder.join(format!("{name}.key")),
     };
@@ -73,10 +73,10 @@ async fn each_name_has_its_certificate_and_both_protocols() {
     let (spec_b, cert_b) = certificate(bench.folder.path(), "b.example.org");
     let mut routes = vec![bench.route(&[one.address]), bench.route(&[two.address])];
     routes[0].route.host = "a.example.org".parse().unwrap();
-    routes[0].tls = Some(spec_a);
+    routes[0].tls = Some(TlsSpec::Files(spec_a));
     routes[0].hsts = Some(Span::seconds(3600));
     routes[1].route.host = "b.example.org".parse().unwrap();
-    routes[1].tls = Some(spec_b);
+    routes[1].tls = Some(TlsSpec::Files(spec_b));
     bench.edge.set(quick(routes), |_| {}).await.unwrap();
 
     for (name, cert, release) in [("a.example.org", &cert_a, 1), ("b.example.org", &cert_b, 2)] {
@@ -125,13 +125,101 @@ async fn each_name_has_its_certificate_and_both_protocols() {
     );
 }
 
+/// The certificate of the most exact route; for a name that no route has, the first there is.
+#[tokio::test]
+async fn names_choose_exactly_by_wildcard_and_by_default() {
+    let bench = Bench::new().await;
+    let target = Target::start(1).await;
+    let hosts = ["www.example.org", "*.example.org", "*"];
+    let mut routes = Vec::new();
+    let mut certificates = Vec::new();
+    for (number, host) in hosts.iter().enumerate() {
+        let folder = bench.folder.path().join(number.to_string());
+        fs_err::create_dir_all(&folder).unwrap();
+        let (spec, _) = certificate(&folder, "any");
+        // Self-signed for what the client will ask for, so that it says whose it is.
+        let name = ["www.example.org", "other.example.org", "elsewhere.net"][number];
+        let (named, der) = certificate(&folder, name);
+        fs_err::copy(named.certificate, &spec.certificate).unwrap();
+        fs_err::copy(named.key, &spec.key).unwrap();
+        let mut route = bench.route(&[target.address]);
+        route.route.host = host.parse().unwrap();
+        route.tls = Some(TlsSpec::Files(spec));
+        routes.push(route);
+        certificates.push((name, der));
+    }
+    bench.edge.set(quick(routes), |_| {}).await.unwrap();
+    for (name, der) in &certificates {
+        let stream = connect(bench.address, name, der, &[]).await.unwrap();
+        assert_eq!(stream.get_ref().1.peer_certificates().unwrap()[0], *der);
+    }
+    let shown = bench.edge.status().certificates;
+    let names: Vec<_> = shown.iter().flat_map(|shown| &shown.names).collect();
+    assert_eq!(
+        names,
+        ["elsewhere.net", "other.example.org", "www.example.org"]
+    );
+    assert!(shown.iter().all(|shown| shown.not_after.is_some()));
+}
+
+/// TLS 1.2 and 1.3; what is older gets the alert `protocol_version` (RFC 8446, appendix D.5).
+#[tokio::test]
+async fn only_modern_tls_is_spoken() {
+    let bench = Bench::new().await;
+    let target = Target::start(1).await;
+    let (spec, trusted) = certificate(bench.folder.path(), "a.example.org");
+    let mut with_tls = bench.route(&[target.address]);
+    with_tls.tls = Some(TlsSpec::Files(spec));
+    bench.set(with_tls).await.unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(bench.address).await.unwrap();
+        let name = ServerName::try_from("a.example.org").unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        assert!(
+            get(&mut stream, "a.example.org")
+                .await
+                .contains("x-release: 1")
+        );
+    }
+    for minor in [1, 2] {
+        let mut stream = TcpStream::connect(bench.address).await.unwrap();
+        stream.write_all(&old_hello(minor)).await.unwrap();
+        let mut answer = Vec::new();
+        let reading = stream.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(PATIENCE, reading).await.unwrap();
+        assert_eq!(answer.first(), Some(&21), "an alert: {answer:?}");
+        assert_eq!(answer.last(), Some(&70), "protocol_version: {answer:?}");
+    }
+}
+
+/// The first message of TLS 1.0 or 1.1: version, random bytes, no session, two cipher suites of
+/// that time, no compression, no extensions.
+fn old_hello(minor: u8) -> Vec<u8> {
+    let mut body = vec![3, minor];
+    body.extend([7; 32]);
+    body.extend([0, 0, 4, 0xc0, 0x13, 0x00, 0x2f, 1, 0]);
+    let length = body.len() as u8;
+    let mut hello = vec![22, 3, minor, 0, length + 4, 1, 0, 0, length];
+    hello.extend(body);
+    hello
+}
+
 #[tokio::test]
 async fn a_changed_certificate_is_read_anew_and_a_broken_one_is_not() {
     let bench = Bench::new().await;
     let target = Target::start(1).await;
     let (spec, old) = certificate(bench.folder.path(), "a.example.org");
     let mut with_tls = bench.route(&[target.address]);
-    with_tls.tls = Some(spec.clone());
+    with_tls.tls = Some(TlsSpec::Files(spec.clone()));
     bench.set(with_tls).await.unwrap();
     connect(bench.address, "a.example.org", &old, &[])
         .await
@@ -167,28 +255,28 @@ async fn what_does_not_fit_is_refused_and_changes_nothing() {
     let missing = bench.folder.path().join("missing");
     let cases = [
         (
-            TlsSpec {
+            CertificateFiles {
                 certificate: missing.clone(),
                 ..spec.clone()
             },
             "cannot read certificates",
         ),
         (
-            TlsSpec {
+            CertificateFiles {
                 key: missing,
                 ..spec.clone()
             },
             "cannot read a private key",
         ),
         (
-            TlsSpec {
+            CertificateFiles {
                 certificate: spec.key.clone(),
                 ..spec.clone()
             },
             "has no certificate",
         ),
         (
-            TlsSpec {
+            CertificateFiles {
                 key: other.key,
                 ..spec.clone()
             },
@@ -197,7 +285,7 @@ async fn what_does_not_fit_is_refused_and_changes_nothing() {
     ];
     for (tls, reason) in cases {
         let mut with_tls = bench.route(&[target.address]);
-        with_tls.tls = Some(tls);
+        with_tls.tls = Some(TlsSpec::Files(tls));
         let error = bench
             .edge
             .set(quick(vec![with_tls]), |_| {})
@@ -208,7 +296,7 @@ async fn what_does_not_fit_is_refused_and_changes_nothing() {
     }
     let mut mixed = bench.route(&[target.address]);
     mixed.route.path = "/secret".parse().unwrap();
-    mixed.tls = Some(spec);
+    mixed.tls = Some(TlsSpec::Files(spec));
     let error = bench.set(mixed).await.unwrap_err();
     assert!(
         error.contains("TLS and plain HTTP at the same time"),
@@ -256,7 +344,7 @@ async fn a_restart_without_the_certificate_serves_the_other_routes() {
         route(plain, &[target.address]),
         route(secret, &[target.address]),
     ];
-    routes[1].tls = Some(spec.clone());
+    routes[1].tls = Some(TlsSpec::Files(spec.clone()));
     let edge = Edge::start(Settings::new(folder.path())).await.unwrap();
     edge.set(quick(routes), |_| {}).await.unwrap();
     edge.stop(Duration::ZERO).await;

@@ -14,16 +14,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::acme::ACME_TLS;
 use crate::client::io::ClientIo;
 use crate::client::proxy_protocol::{self, Parsed};
 use crate::client::tls;
 use crate::client::workers::{Worker, Workers};
 use crate::edge::shared::Shared;
+use crate::edge::table::Speaks;
 use crate::request::forward::Origin;
 use crate::request::proxy::Client;
 use crate::request::serve;
 use crate::route::Listen;
-use crate::spec::Protocol;
 use crate::tcp;
 
 const BACKLOG: i32 = 4096;
@@ -96,7 +97,8 @@ impl Listeners {
 
     /// Closes the sockets that no route needs.
     pub(crate) fn close_unused(&self) {
-        let wanted: Vec<Listen> = self.shared.table.read().listens().collect();
+        let mut wanted = self.shared.acme.challenges.all_ahead();
+        wanted.extend(self.shared.table.read().listens());
         self.lock().retain(|listen, open| {
             let keep = wanted.contains(listen);
             if !keep {
@@ -113,10 +115,11 @@ impl Listeners {
         }
     }
 
-    /// The sockets, to hand over.
+    /// The sockets of routes, to hand over.
     pub(crate) fn sockets(&self) -> Vec<(Listen, Arc<std::net::TcpListener>)> {
+        let wanted: Vec<Listen> = self.shared.table.read().listens().collect();
         let open = self.lock();
-        let sockets = open.iter();
+        let sockets = open.iter().filter(|(listen, _)| wanted.contains(listen));
         sockets
             .map(|(listen, open)| (*listen, Arc::clone(&open.socket)))
             .collect()
@@ -237,8 +240,8 @@ async fn take(door: Door, mut stream: TcpStream, address: SocketAddr) {
     else {
         return;
     };
-    match shared.table.protocol(listen) {
-        Some(Protocol::Tcp) => {
+    match speaks(&shared, listen) {
+        Some(Speaks::Tcp) => {
             tcp::serve(
                 &shared,
                 listen,
@@ -251,10 +254,9 @@ async fn take(door: Door, mut stream: TcpStream, address: SocketAddr) {
             )
             .await;
         }
-        Some(Protocol::Http) => {
-            let tls = shared.table.has_tls(listen);
+        Some(spoken) => {
             let client = Client {
-                origin: origin(&shared, client, server).with_tls(tls),
+                origin: origin(&shared, client, server).with_tls(spoken == Speaks::Https),
                 shared,
                 listen,
                 worker,
@@ -266,6 +268,17 @@ async fn take(door: Door, mut stream: TcpStream, address: SocketAddr) {
         }
         None => {}
     }
+}
+
+/// A port may listen ahead of its first route. That can come between the two looks, and is found
+/// by the third: a port for TLS is never taken for one without.
+fn speaks(shared: &Shared, listen: Listen) -> Option<Speaks> {
+    let ahead = || match shared.acme.challenges.ahead(listen)? {
+        true => Some(Speaks::Https),
+        false => Some(Speaks::Http),
+    };
+    let routed = || shared.table.speaks(listen);
+    routed().or_else(ahead).or_else(routed)
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
@@ -329,10 +342,12 @@ async fn serve_tls(client: Client, stream: TcpStream, ahead: Bytes, config: Arc<
         }
         Err(_) => return,
     };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        return serve::serve(client, stream, Bytes::new(), true).await;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => serve::serve(client, stream, Bytes::new(), true).await,
+        // A CA that has seen what it wanted. No application data follows (RFC 8737, section 3).
+        Some(ACME_TLS) => {}
+        _ => serve_http(client, stream, Bytes::new()).await,
     }
-    serve_http(client, stream, Bytes::new()).await;
 }
 
 async fn serve_http<S>(client: Client, mut stream: S, ahead: Bytes)

@@ -52,6 +52,11 @@ pub enum Event {
         /// How many.
         targets: usize,
     },
+    /// Certificates are being ordered.
+    Certifying {
+        /// For these names.
+        names: Vec<String>,
+    },
     /// From now on requests go to the new targets.
     Swapped {
         /// The number of the swap.
@@ -75,8 +80,11 @@ impl Edge {
     pub async fn set(&self, set: Set, tell: impl Fn(Event)) -> Result<(), EdgeError> {
         check_set(&set)?;
         let seen = self.generations(&set);
-        let pools = self.healthy_pools(&set, &tell).await?;
+        let deadline = Instant::now() + set.deadline.get();
+        let pools = self.healthy_pools(&set, deadline, &tell).await?;
+        self.certify(&set, deadline, &tell).await?;
         let (generation, old) = self.swap(&set, seen, &pools, &tell).await?;
+        self.0.shared.acme.look();
         let followed = self.tell_follower(set.grace);
         self.stand_by(&pools, generation, set.watch.get()).await?;
         let old = self.retire_standby(generation, old);
@@ -99,6 +107,7 @@ impl Edge {
     async fn healthy_pools(
         &self,
         set: &Set,
+        deadline: Instant,
         tell: &impl Fn(Event),
     ) -> Result<Vec<Arc<Pool>>, EdgeError> {
         let generation = self.0.generation.fetch_add(1, Ordering::Relaxed) + 1;
@@ -110,7 +119,6 @@ impl Edge {
         tell(Event::Checking {
             targets: pools.iter().map(|pool| pool.targets.len()).sum(),
         });
-        let deadline = Instant::now() + set.deadline.get();
         let checks = pools.iter().map(|pool| async move {
             let found = health::all_well(pool, deadline).await;
             found.err().map(|ill| (pool.spec.route.clone(), ill))

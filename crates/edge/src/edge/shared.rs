@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::acme::Acme;
 use crate::edge::table::Table;
 use crate::request::record::LogSender;
 use crate::settings::Settings;
@@ -18,6 +19,7 @@ use crate::settings::Settings;
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) table: Table,
+    pub(crate) acme: Acme,
     pub(crate) log: Option<LogSender>,
     pub(crate) clients: Clients,
     pub(crate) ids: RequestIds,
@@ -36,6 +38,7 @@ impl Shared {
             clients: Clients::default(),
             ids: RequestIds::new()?,
             table: Table::default(),
+            acme: Acme::new(&settings),
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
             over: CancellationToken::new(),

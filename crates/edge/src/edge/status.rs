@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::client::tls::Certificate;
 use crate::edge::Edge;
+use crate::edge::shared::Shared;
 use crate::edge::table::{Mode, Route};
 use crate::request::record::{BUCKETS, Counters};
 use crate::route::RouteKey;
@@ -24,6 +27,24 @@ pub struct Status {
     pub connections: usize,
     /// The routes, in the order of their keys.
     pub routes: Vec<RouteStatus>,
+    /// The certificates of routes with TLS.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// A certificate as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// Names and addresses that it is for, or, while there is none, should be for.
+    pub names: Vec<String>,
+    /// `acme`, or the file.
+    pub source: String,
+    /// The end of its life. Nothing while there is none that can be used.
+    pub not_after: Option<Timestamp>,
+    /// Why there is no newer one, since the last success.
+    pub error: Option<String>,
+    /// When another one is asked for.
+    pub next: Option<Timestamp>,
 }
 
 /// A route as it is now.
@@ -77,6 +98,7 @@ impl Edge {
             pid: std::process::id(),
             connections: shared.clients.total(),
             routes,
+            certificates: certificates(shared),
         }
     }
 
@@ -101,6 +123,7 @@ impl Edge {
                 "# TYPE lotse_edge_log_lines_lost_total counter\nlotse_edge_log_lines_lost_total {lost}"
             );
         }
+        write_certificates(&mut out, shared);
         let table = shared.table.read();
         let mut routes: Vec<&Route> = table.routes().collect();
         routes.sort_by(|a, b| a.key.cmp(&b.key));
@@ -115,6 +138,67 @@ impl Edge {
             }
         }
         out
+    }
+}
+
+fn certificates(shared: &Shared) -> Vec<CertificateStatus> {
+    let all = shared.table.certificates();
+    let mut all: Vec<_> = all
+        .iter()
+        .map(|one| certificate_status(shared, one))
+        .collect();
+    all.sort();
+    // Routes of one host name share theirs.
+    all.dedup();
+    all
+}
+
+fn certificate_status(shared: &Shared, certificate: &Certificate) -> CertificateStatus {
+    match certificate {
+        Certificate::Files(files) => {
+            let facts = files.facts();
+            CertificateStatus {
+                names: facts
+                    .as_ref()
+                    .map_or_else(Vec::new, |facts| facts.names.clone()),
+                source: files.path().display().to_string(),
+                not_after: facts.map(|facts| facts.not_after),
+                error: None,
+                next: None,
+            }
+        }
+        Certificate::Acme(name) => {
+            let (issued, trouble) = (shared.acme.current(name), shared.acme.trouble(name));
+            CertificateStatus {
+                names: vec![name.clone()],
+                source: "acme".to_owned(),
+                not_after: issued.as_ref().map(|issued| issued.facts.not_after),
+                next: match &trouble {
+                    Some(trouble) => Some(trouble.again),
+                    None => issued.map(|issued| issued.renewal),
+                },
+                error: trouble.map(|trouble| trouble.reason),
+            }
+        }
+    }
+}
+
+fn write_certificates(out: &mut String, shared: &Shared) {
+    let name = "lotse_edge_certificate_not_after_seconds";
+    let _ = writeln!(
+        out,
+        "# HELP {name} The end of a certificate's life, in seconds since 1970\n# TYPE {name} gauge"
+    );
+    for certificate in certificates(shared) {
+        let (Some(first), Some(end)) = (certificate.names.first(), certificate.not_after) else {
+            continue;
+        };
+        let source = certificate.source.replace(['"', '\\', '\n'], "_");
+        let label = format!(
+            "name=\"{}\",source=\"{source}\"",
+            first.replace(['"', '\\', '\n'], "_")
+        );
+        let _ = writeln!(out, "{name}{{{label}}} {}", end.as_second());
     }
 }
 

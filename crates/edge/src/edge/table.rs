@@ -4,11 +4,12 @@
 //! and a swap of any number of routes is one write. So no request sees half of a swap, and after
 //! it nobody can still come to the old pools.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
+use crate::acme::Wanted;
 use crate::client::tls::Certificate;
 use crate::route::{HostPattern, Listen, PathPrefix, RouteKey};
 use crate::spec::Protocol;
@@ -43,6 +44,14 @@ pub(crate) enum Mode {
     Maintenance(Arc<str>),
 }
 
+/// How clients speak to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Tcp,
+    Http,
+    Https,
+}
+
 /// What a lookup found.
 pub(crate) enum Found {
     /// The request is counted in this pool.
@@ -68,13 +77,29 @@ impl Table {
     }
 
     /// What a port is spoken to with, if it has routes.
-    pub(crate) fn protocol(&self, listen: Listen) -> Option<Protocol> {
+    pub(crate) fn speaks(&self, listen: Listen) -> Option<Speaks> {
         let inner = self.read();
-        inner
-            .listens
-            .get(&listen)?
-            .first()
-            .map(|route| route.pool.spec.protocol)
+        let routes = inner.listens.get(&listen)?;
+        let spec = &routes.first()?.pool.spec;
+        Some(match (spec.protocol, &spec.tls) {
+            (Protocol::Tcp, _) => Speaks::Tcp,
+            (Protocol::Http, None) => Speaks::Http,
+            (Protocol::Http, Some(_)) => Speaks::Https,
+        })
+    }
+
+    /// Whether some port speaks HTTP without TLS.
+    pub(crate) fn has_plain_http(&self) -> bool {
+        let inner = self.read();
+        let mut specs = inner.routes().map(|route| &route.pool.spec);
+        specs.any(|spec| spec.protocol == Protocol::Http && spec.tls.is_none())
+    }
+
+    /// What the routes want by ACME, each once.
+    pub(crate) fn wanted_certificates(&self) -> BTreeSet<Wanted> {
+        let inner = self.read();
+        let wanted = inner.routes().filter_map(|route| route.pool.spec.wanted());
+        wanted.collect()
     }
 
     /// The certificate for a name: that of the most exact route, or the first there is.
@@ -95,13 +120,6 @@ impl Table {
             .routes()
             .filter_map(|route| route.pool.certificate.clone());
         all.collect()
-    }
-
-    /// Whether a port speaks TLS.
-    pub(crate) fn has_tls(&self, listen: Listen) -> bool {
-        let inner = self.read();
-        let routes = inner.listens.get(&listen);
-        routes.is_some_and(|routes| routes.iter().any(|route| route.pool.spec.tls.is_some()))
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner> {

@@ -75,6 +75,7 @@ impl Edge {
         stream.write_all(TAKEN).await.map_err(EdgeError::TakeOver)?;
         edge.spawn_control(control);
         edge.inherit_metrics();
+        edge.keep_certificates();
         edge.add_follower(Follower::new(stream));
         Ok(edge)
     }

@@ -34,6 +34,14 @@ pub(crate) fn html(status: StatusCode, page: impl Into<Bytes>) -> Response<Respo
     response
 }
 
+/// What a machine asked for.
+pub(crate) fn text(text: String) -> Response<ResponseBody> {
+    let mut response = html(StatusCode::OK, text);
+    let plain = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
 fn explanation(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "Nothing is served under this name.",

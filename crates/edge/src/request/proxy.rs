@@ -37,6 +37,8 @@ pub(crate) enum Refusal {
     Status(StatusCode),
     Page(StatusCode, String),
     Redirect(HeaderValue),
+    /// What a CA wants to see before it gives a certificate.
+    Challenge(String),
 }
 
 /// The answer to one request, from a target or from the edge itself.
@@ -57,6 +59,9 @@ async fn proxy(
 ) -> Result<Response<ResponseBody>, Refusal> {
     let host = forward::screen(&request)?;
     forward::to_origin_form(&mut request)?;
+    if let Some(answer) = client.shared.acme.challenges.answer(request.uri().path()) {
+        return Err(Refusal::Challenge(answer));
+    }
     let pool = find_pool(client, &host, request.uri().path()).await?;
     record.counters = Some(Arc::clone(&pool.counters));
     if let Some(port) = pool.spec.redirect_https {
@@ -243,6 +248,7 @@ impl Refusal {
     fn page(self) -> Response<ResponseBody> {
         match self {
             Self::Page(status, page) => pages::html(status, page),
+            Self::Challenge(answer) => pages::text(answer),
             Self::Redirect(place) => {
                 let mut response = pages::plain(StatusCode::PERMANENT_REDIRECT);
                 response.headers_mut().insert(LOCATION, place);

@@ -66,7 +66,7 @@ impl Pool {
         generation: u64,
         counters: Arc<Counters>,
     ) -> Result<Arc<Self>, CertificateError> {
-        let certificate = spec.tls.as_ref().map(Certificate::load).transpose()?;
+        let certificate = Certificate::load(&spec)?;
         Ok(Self::build(spec, generation, counters, certificate))
     }
 
@@ -76,7 +76,7 @@ impl Pool {
         generation: u64,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
-        let certificate = spec.tls.as_ref().map(Certificate::restore);
+        let certificate = Certificate::restore(&spec);
         Self::build(spec, generation, counters, certificate)
     }
 

@@ -35,6 +35,7 @@ pub(crate) enum EdgeCommand {
     /// Examples:
     ///   lotse edge set 80 10.0.0.2:8080 --health /ping
     ///   lotse edge set 80 10.0.0.2:8080*3 10.0.0.3:8080 --host '*.example.org' --path /api
+    ///   lotse edge set 443 10.0.0.2:8080 --host www.example.org --acme
     ///   lotse edge set 5432 10.0.0.2:5432 --tcp
     ///   lotse edge set --file routes.json
     #[command(verbatim_doc_comment)]

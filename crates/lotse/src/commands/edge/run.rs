@@ -34,6 +34,19 @@ pub(crate) struct Run {
     /// The form of the access log
     #[arg(long, value_enum, default_value_t = Format::Json)]
     log_format: Format,
+    /// The directory of the CA (ACME server) that certificates are ordered from [default: Let's
+    /// Encrypt]
+    #[arg(long, value_name = "URL")]
+    acme_directory: Option<String>,
+    /// A mail address that the CA may write to
+    #[arg(long, value_name = "ADDRESS")]
+    acme_email: Option<String>,
+    /// The certificates (PEM) that the CA's server is known by [default: those the system trusts]
+    #[arg(long, value_name = "FILE")]
+    acme_root: Option<PathBuf>,
+    /// Agree to the CA's terms of service; without, no certificate is ordered
+    #[arg(long)]
+    acme_agree_terms: bool,
     /// How long requests and connections may take to end when the edge is told to stop
     #[arg(long, value_name = "TIME", default_value = "30s")]
     grace: Span,
@@ -111,6 +124,13 @@ impl Run {
             Format::Combined => LogFormat::Combined,
         };
         settings.access_log = self.access_log.map(|path| AccessLog { path, format });
+        let acme = &mut settings.acme;
+        if let Some(directory) = self.acme_directory {
+            acme.directory = directory;
+        }
+        acme.contact = self.acme_email;
+        acme.root = self.acme_root;
+        acme.terms_agreed = self.acme_agree_terms;
         let limits = &mut settings.limits;
         limits.connections = self.max_connections.unwrap_or(limits.connections);
         let per_client = self.max_connections_per_client;

@@ -7,7 +7,10 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use edge::control::{self, Request};
 use edge::route::Listen;
-use edge::spec::{HealthSpec, Protocol, ProxyVersion, RouteSpec, StatusRange, TargetSpec, TlsSpec};
+use edge::spec::{
+    AcmeSpec, CertificateFiles, Challenge, HealthSpec, Protocol, ProxyVersion, RouteSpec,
+    StatusRange, TargetSpec, TlsSpec,
+};
 use edge::{Event, Set, Span};
 
 use super::{Folder, Names};
@@ -54,16 +57,21 @@ pub(crate) struct SetArguments {
     health_fall: u32,
     /// Speak TLS: the certificate and those that vouch for it, in PEM form; read anew when it
     /// changes
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, value_name = "FILE", requires = "key", group = "tls")]
     certificate: Option<PathBuf>,
     /// The certificate's private key, in PEM form
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
+    /// Speak TLS with a certificate for --host that the edge orders and renews by ACME (see `lotse
+    /// edge run --help`); the CA looks with tls-alpn-01 at port 443, then with http-01 at port 80,
+    /// or as told here
+    #[arg(long, value_name = "CHALLENGE", num_args = 0..=1, require_equals = true, requires = "host", group = "tls")]
+    acme: Option<Option<Challenge>>,
     /// Send clients to https on this port in place of answering them; no target is needed
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "443", require_equals = true)]
     redirect_https: Option<u16>,
     /// Tell browsers to come with https only, for so long
-    #[arg(long, value_name = "TIME", requires = "certificate")]
+    #[arg(long, value_name = "TIME", requires = "tls")]
     hsts: Option<Span>,
     /// Send a client that came once to the same target again, by a cookie
     #[arg(long)]
@@ -120,6 +128,7 @@ fn tell(event: &Event, json: bool) {
     match event {
         Event::Checking { targets: 1 } => println!("asking the target for its health"),
         Event::Checking { targets } => println!("asking {targets} targets for their health"),
+        Event::Certifying { names } => println!("ordering a certificate for {}", names.join(", ")),
         Event::Swapped { generation, .. } => {
             println!("swapped (number {generation}): requests go to the new targets");
         }
@@ -159,11 +168,12 @@ impl SetArguments {
         };
         // The edge may run in another folder than this command.
         let absolute = |path: PathBuf| std::path::absolute(path);
-        spec.tls = match (self.certificate, self.key) {
-            (Some(certificate), Some(key)) => Some(TlsSpec {
+        spec.tls = match (self.certificate, self.key, self.acme) {
+            (Some(certificate), Some(key), _) => Some(TlsSpec::Files(CertificateFiles {
                 certificate: absolute(certificate)?,
                 key: absolute(key)?,
-            }),
+            })),
+            (_, _, Some(challenge)) => Some(TlsSpec::Acme(AcmeSpec { challenge })),
             _ => None,
         };
         spec.redirect_https = self.redirect_https;

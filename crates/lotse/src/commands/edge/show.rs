@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use edge::control::{self, Request};
-use edge::{RouteStatus, Status};
+use edge::{CertificateStatus, RouteStatus, Status};
 
 use super::Folder;
 
@@ -40,7 +40,27 @@ pub(crate) async fn status(arguments: &Show) -> anyhow::Result<()> {
         status.version, status.pid, status.connections
     );
     status.routes.iter().for_each(show_route);
+    status.certificates.iter().for_each(show_certificate);
     Ok(())
+}
+
+fn show_certificate(certificate: &CertificateStatus) {
+    let until = match &certificate.not_after {
+        Some(end) => format!("good until {end}"),
+        None => "not there".to_owned(),
+    };
+    let next = certificate
+        .next
+        .map(|next| format!(", asked for again {next}"));
+    println!(
+        "certificate {} ({})  {until}{}",
+        certificate.names.join(", "),
+        certificate.source,
+        next.unwrap_or_default()
+    );
+    if let Some(error) = &certificate.error {
+        println!("  {error}");
+    }
 }
 
 fn show_route(route: &RouteStatus) {
