@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::judge::{Judged, Verdict, judge};
-use common::{Bench, PATIENCE, ask, client, get, raw};
+use common::{Bench, PATIENCE, Target, ask, client, get, raw};
 use edge::spec::Protocol;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -283,7 +283,7 @@ async fn early_answers_to_large_uploads_arrive_every_time() {
                     b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno!";
                 let _ = stream.write_all(no).await;
                 // At once, which resets what is under way, or after a while in which it reads on.
-                let reading = async { while let Ok(1..) = stream.read(&mut [0; 65536]).await {} };
+                let reading = async { while let Ok(1..) = stream.read(&mut [0; 4096]).await {} };
                 let _ = tokio::time::timeout(Duration::from_millis(count % 3 * 20), reading).await;
             });
         }
@@ -449,4 +449,28 @@ async fn kept_connections_that_close_just_now_lose_nothing() {
         taken.values().all(|count| *count == 1),
         "a POST was taken twice"
     );
+}
+
+/// Nobody hears of a target's `100 Continue` in HTTP/2: the body goes after a while.
+#[tokio::test]
+async fn a_waiting_client_before_a_target_of_http2_is_answered() {
+    let bench = Bench::new().await;
+    let target = Target::start_http2(1).await;
+    let mut spec = bench.route(&[target.address]);
+    spec.target_http2 = true;
+    bench.set(spec).await.unwrap();
+    let body = "x".repeat(100_000);
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n{body}"
+    );
+    for _ in 0..3 {
+        let waiting = raw(bench.address, request.as_bytes());
+        let other = async {
+            let mut sender = client(bench.address).await;
+            ask(&mut sender, common::post("/slow/300", 50_000)).await
+        };
+        let (answer, other) = tokio::join!(waiting, other);
+        assert!(answer.ends_with("took 100000"), "{answer}");
+        assert_eq!(other.unwrap().0, 200);
+    }
 }

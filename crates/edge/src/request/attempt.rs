@@ -305,7 +305,10 @@ fn for_http1(mut request: Request<RequestBody>) -> Request<RequestBody> {
     if !headers.contains_key(HOST) {
         headers.insert(HOST, HeaderValue::from_static(""));
     }
-    if headers.contains_key(TE) && !headers.contains_key(CONNECTION) {
+    // TE has to be named (RFC 9110, section 10.1.4); a request to change the protocol needs none.
+    if headers.contains_key(CONNECTION) {
+        headers.remove(TE);
+    } else if headers.contains_key(TE) {
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
     request

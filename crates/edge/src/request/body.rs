@@ -49,7 +49,7 @@ pub(crate) struct IncomingBody {
 /// Holds a body back until the target has said `100 Continue`, or has said nothing for a while
 /// (RFC 9110, section 10.1.1).
 pub(crate) struct Gate {
-    opened: oneshot::Receiver<()>,
+    opened: Option<oneshot::Receiver<()>>,
     patience: Pin<Box<Sleep>>,
 }
 
@@ -109,13 +109,18 @@ impl Gate {
     pub(crate) fn new(patience: Duration) -> (Self, oneshot::Sender<()>) {
         let (open, opened) = oneshot::channel();
         let patience = Box::pin(tokio::time::sleep(patience));
+        let opened = Some(opened);
         (Self { opened, patience }, open)
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // A sender that is gone without a word leaves the patience.
-        if let Poll::Ready(Ok(())) = Pin::new(&mut self.opened).poll(context) {
-            return Poll::Ready(());
+        if let Some(opened) = &mut self.opened {
+            match Pin::new(opened).poll(context) {
+                Poll::Ready(Ok(())) => return Poll::Ready(()),
+                // A sender that is gone without a word leaves the patience.
+                Poll::Ready(Err(_)) => self.opened = None,
+                Poll::Pending => {}
+            }
         }
         self.patience.as_mut().poll(context)
     }

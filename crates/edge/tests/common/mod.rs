@@ -1,6 +1,7 @@
 //! Targets that stamp their release number, edges on free ports, and clients that count.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod arena;
 pub mod frames;
 pub mod judge;
 mod kinds;

@@ -176,6 +176,7 @@ pub(crate) const CASES: &[(&str, &[u8], Then, usize)] = &[
     ("connection names the coding", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: transfer-encoding\r\n\r\n3\r\nabc\r\n0\r\n\r\n", OneOf(&[200, 400]), 1),
     ("connection names who forwards", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x-forwarded-for, x-request-id\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n", Passes, 1),
     ("TE with more than trailers", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: gzip, trailers\r\n\r\n", Passes, 1),
+    ("trailers and an upgrade", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: TE, Upgrade\r\nTE: trailers\r\nUpgrade: websocket\r\n\r\n", Passes, 1),
     ("fields of the connection unnamed", b"GET / HTTP/1.1\r\nHost: a\r\nKeep-Alive: 300\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: x\r\n\r\n", Passes, 1),
     ("a proxy's password", b"GET / HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic eDp5\r\n\r\n", Passes, 1),
 ];
