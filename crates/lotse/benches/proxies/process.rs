@@ -1,6 +1,7 @@
 //! Processes that are pinned to a core, and end with the benchmark; what they cost.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -111,22 +112,28 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 fn cost(process: u32) -> Cost {
-    let stat = fs_err::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // utime and stime are the 14th and 15th field; the second may hold blanks (proc(5)).
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    let per_second = rustix::param::clock_ticks_per_second();
     let rollup = fs_err::read_to_string(format!("/proc/{process}/smaps_rollup"));
     let rollup = rollup.unwrap_or_default();
     let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
     let pss = pss.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     Cost {
-        cpu: Duration::from_secs_f64(ticks as f64 / per_second as f64),
+        cpu: threads(process).map(|thread| on_cpu(&thread)).sum(),
         memory: pss.unwrap_or(0) * 1024,
     }
+}
+
+fn threads(process: u32) -> impl Iterator<Item = PathBuf> {
+    let threads = fs_err::read_dir(format!("/proc/{process}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    threads.map(|thread| thread.path())
+}
+
+/// The first field is the time on a processor, in nanoseconds (the kernel's scheduler/sched-stats).
+fn on_cpu(thread: &Path) -> Duration {
+    let text = fs_err::read_to_string(thread.join("schedstat")).unwrap_or_default();
+    let nanos = text
+        .split_whitespace()
+        .next()
+        .and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
