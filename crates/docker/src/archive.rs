@@ -2,9 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
+
+use crate::transport::Body;
+
+const SLICE: usize = 64 << 10;
 
 /// A tar archive, whole or as it comes.
 pub struct Archive(Source);
@@ -25,10 +31,38 @@ impl Archive {
         Self(Source::Stream(chunks.boxed()))
     }
 
-    pub(crate) fn into_body(self) -> crate::transport::Body {
-        match self.0 {
-            Source::Whole(bytes) => bollard::body_full(bytes),
-            Source::Stream(chunks) => bollard::body_try_stream(chunks),
-        }
+    /// The body of a request, and how much of it has been sent.
+    pub(crate) fn into_body(self) -> (Body, Sent) {
+        let sent = Sent::default();
+        let count = sent.clone();
+        let chunks = match self.0 {
+            Source::Whole(bytes) => stream::iter(slices(bytes).map(Ok)).boxed(),
+            Source::Stream(chunks) => chunks,
+        };
+        let counted = chunks.inspect(move |chunk| count.add(chunk));
+        (bollard::body_try_stream(counted), sent)
     }
+}
+
+/// How many bytes of an archive have been sent: a slow way is no dead one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sent(Arc<AtomicUsize>);
+
+impl Sent {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, chunk: &io::Result<Bytes>) {
+        let size = chunk.as_ref().map_or(0, Bytes::len);
+        self.0.fetch_add(size, Ordering::Relaxed);
+    }
+}
+
+/// In pieces that go out one by one.
+fn slices(mut bytes: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let size = bytes.len().min(SLICE);
+        (size > 0).then(|| bytes.split_to(size))
+    })
 }

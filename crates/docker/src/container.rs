@@ -10,7 +10,7 @@ mod wire;
 
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, NetworkConnectRequest};
+use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, NetworkConnectRequest};
 use bollard::query_parameters::{
     KillContainerOptions, RemoveContainerOptions, RenameContainerOptions, StopContainerOptions,
 };
@@ -26,7 +26,7 @@ pub(crate) use wire::{endpoint, some_map};
 use crate::engine::Engine;
 use crate::error::{DockerError, Operation, Problem};
 use crate::name::Name;
-use spec::{Attachment, Networking};
+use spec::{Attachment, Networking, Restart};
 
 /// A container that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,6 +238,23 @@ impl Engine {
         self.call(
             &operation,
             self.docker.rename_container(name.as_str(), options),
+        )
+        .await
+    }
+
+    /// Changes whether a container comes back when it ends.
+    ///
+    /// # Errors
+    /// Not found: the container.
+    pub async fn set_restart(&self, name: &Name, restart: Restart) -> Result<(), DockerError> {
+        let operation = Operation::of("change the restart policy of the container", name);
+        let change = ContainerUpdateBody {
+            restart_policy: Some(wire::restart(restart)),
+            ..Default::default()
+        };
+        self.call(
+            &operation,
+            self.docker.update_container(name.as_str(), change),
         )
         .await
     }

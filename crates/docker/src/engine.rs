@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::address::EngineAddress;
+use crate::archive::Sent;
 use crate::connector::{Connector, TcpConnector, UnixConnector};
 use crate::error::{DockerError, Operation, Problem};
 use crate::tls::TlsFiles;
@@ -165,21 +167,40 @@ impl Engine {
         }
     }
 
-    /// Reads a stream to its end, as long as something comes within the time for transfers.
+    /// Reads a stream to its end, as long as something comes, or goes, within the time for
+    /// transfers.
     pub(crate) async fn transfer<T>(
         &self,
         operation: &Operation,
+        sent: &Sent,
         mut stream: impl Stream<Item = Result<T, Reply>> + Unpin,
         mut each: impl FnMut(T),
     ) -> Result<(), DockerError> {
         loop {
-            let next = timeout(self.patience.transfer, stream.next()).await;
-            let next =
-                next.map_err(|_| self.error(operation, Problem::TimedOut(self.patience.transfer)))?;
-            match next {
+            let next = self.unless_dead(operation, sent, stream.next());
+            match next.await? {
                 Some(Ok(item)) => each(item),
                 Some(Err(wrong)) => return Err(self.error(operation, wrong)),
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits as long as more has been sent each time that the time for transfers is over.
+    pub(crate) async fn unless_dead<T>(
+        &self,
+        operation: &Operation,
+        sent: &Sent,
+        doing: impl Future<Output = T>,
+    ) -> Result<T, DockerError> {
+        let patience = self.patience.transfer;
+        let mut doing = pin!(doing);
+        loop {
+            let before = sent.bytes();
+            match timeout(patience, &mut doing).await {
+                Ok(done) => return Ok(done),
+                Err(_) if sent.bytes() > before => {}
+                Err(_) => return Err(self.error(operation, Problem::TimedOut(patience))),
             }
         }
     }

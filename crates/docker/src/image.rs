@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 use jiff::Timestamp;
 use model::{Digest, Secret};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Sent};
 use crate::engine::Engine;
 use crate::error::{DockerError, Operation, Problem};
 use crate::filter::Filter;
@@ -154,8 +154,10 @@ impl Engine {
             .as_ref()
             .map(|who| credentials(who, &pull.image));
         let steps = self.docker.create_image(Some(options), None, credentials);
-        self.transfer(&operation, steps, |step| tell(progress(step)))
-            .await
+        self.transfer(&operation, &Sent::default(), steps, |step| {
+            tell(progress(step));
+        })
+        .await
     }
 
     /// Makes an image of one layer from an archive of a file system. `changes` are instructions of
@@ -177,11 +179,10 @@ impl Engine {
             changes: changes.iter().map(|&change| change.to_owned()).collect(),
             ..Default::default()
         };
-        let steps = self
-            .docker
-            .create_image(Some(options), Some(archive.into_body()), None);
+        let (body, sent) = archive.into_body();
+        let steps = self.docker.create_image(Some(options), Some(body), None);
         let mut id = None;
-        self.transfer(&operation, steps, |step| {
+        self.transfer(&operation, &sent, steps, |step| {
             id = step
                 .status
                 .and_then(|status| status.parse().ok())
@@ -203,9 +204,10 @@ impl Engine {
             quiet: true,
             platform: None,
         };
-        let steps = self.docker.import_image(options, archive.into_body(), None);
+        let (body, sent) = archive.into_body();
+        let steps = self.docker.import_image(options, body, None);
         let mut said = Vec::new();
-        self.transfer(&operation, steps, |step: wire::BuildInfo| {
+        self.transfer(&operation, &sent, steps, |step: wire::BuildInfo| {
             said.extend(step.stream.map(|line| line.trim().to_owned()));
         })
         .await?;

@@ -60,10 +60,7 @@ impl Dockerd {
     }
 
     /// The engine's first process, which others reach its namespaces by.
-    ///
-    /// # Panics
-    /// When it has ended.
-    pub fn pid(&self) -> u32 {
+    fn pid(&self) -> u32 {
         let children = format!("/proc/{0}/task/{0}/children", self.process.id());
         let children = fs_err::read_to_string(children).expect("the engine runs");
         let first = children.split_whitespace().next();
@@ -72,14 +69,19 @@ impl Dockerd {
             .expect("the engine runs")
     }
 
-    /// A command in the engine's network: containers in the host's network are on its `127.0.0.1`.
-    pub fn inside(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net=/proc/{}/ns/net", self.process.id()))
-            .arg("--")
-            .arg(program.as_ref());
-        command
+    /// Sends SIGKILL to a process by its number among the engine's.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn kill(&self, pid: u32) {
+        let status = Command::new("nsenter")
+            .arg(format!("--pid=/proc/{}/ns/pid", self.pid()))
+            .args(["sh", "-c", &format!("kill -KILL {pid}")])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "no process {pid}"
+        );
     }
 
     /// The engine's API: the path of a Unix socket.
@@ -92,18 +94,18 @@ impl Dockerd {
     /// # Panics
     /// When the network of the engine cannot be entered.
     pub fn listen(&self) -> TcpListener {
-        let network = format!("/proc/{}/ns/net", self.process.id());
+        let network = self.network();
         // A thread of its own changes its network and ends; the socket stays where it was made.
         let bind = move || {
-            let network = fs_err::File::open(network).expect("the engine runs");
-            rustix::thread::move_into_link_name_space(
-                std::os::fd::AsFd::as_fd(network.file()),
-                Some(LinkNameSpaceType::Network),
-            )
-            .expect("root may enter a network");
+            network.enter();
             TcpListener::bind(("127.0.0.1", 0)).expect("the engine's loopback has free ports")
         };
         thread::spawn(bind).join().expect("the listener was made")
+    }
+
+    /// The network of the engine, and of containers in their host's network.
+    pub fn network(&self) -> Network {
+        Network(format!("/proc/{}/ns/net", self.process.id()))
     }
 
     /// A command of this client, such as `docker`, that talks to this engine and keeps its logins
@@ -129,6 +131,25 @@ impl Drop for Dockerd {
             let _panicked = log.join();
         }
         remove_cgroups(&cgroup(self.folder.path()));
+    }
+}
+
+/// A network of its own.
+#[derive(Debug, Clone)]
+pub struct Network(String);
+
+impl Network {
+    /// Moves the calling thread into the network, for good.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn enter(&self) {
+        let network = fs_err::File::open(&self.0).expect("the engine runs");
+        let entered = rustix::thread::move_into_link_name_space(
+            std::os::fd::AsFd::as_fd(network.file()),
+            Some(LinkNameSpaceType::Network),
+        );
+        entered.expect("root may enter a network");
     }
 }
 

@@ -25,12 +25,12 @@ impl Engine {
             path: folder.to_owned(),
             ..Default::default()
         };
-        let body = archive.into_body();
+        let (body, sent) = archive.into_body();
         let copying = self
             .docker
             .upload_to_container(name.as_str(), Some(options), body);
-        self.call_within(self.transfer_patience(), &operation, copying)
-            .await
+        let copied = self.unless_dead(&operation, &sent, copying).await?;
+        copied.map_err(|wrong| self.error(&operation, wrong))
     }
 
     /// A file or folder of a container as an archive, as it comes.

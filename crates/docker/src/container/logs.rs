@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
 
+use crate::archive::Sent;
 use crate::engine::Engine;
 use crate::error::{DockerError, Operation};
 use crate::name::Name;
@@ -82,8 +83,10 @@ impl Engine {
         };
         let mut text = Vec::new();
         let chunks = self.docker.logs(name.as_str(), Some(options)).boxed();
-        self.transfer(&operation, chunks, |chunk| text.extend(chunk.into_bytes()))
-            .await?;
+        self.transfer(&operation, &Sent::default(), chunks, |chunk| {
+            text.extend(chunk.into_bytes());
+        })
+        .await?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }

@@ -294,7 +294,7 @@ fn port_bindings(ports: &[PublishedPort]) -> wire::PortMap {
     bindings
 }
 
-fn restart(restart: Restart) -> wire::RestartPolicy {
+pub(super) fn restart(restart: Restart) -> wire::RestartPolicy {
     use wire::RestartPolicyNameEnum as Word;
     let (name, count) = match restart {
         Restart::No => (Word::NO, None),

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use docker::{
-    ApiVersion, ByteStream, Connecting, Connector, Engine, EngineAddress, Patience, Problem,
+    ApiVersion, Archive, ByteStream, Connecting, Connector, Engine, EngineAddress, Patience,
+    Problem,
 };
+use futures_util::StreamExt as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::{UnixListener, UnixStream};
@@ -154,4 +156,40 @@ async fn ask(answer: &str) -> String {
         .unwrap_err();
     engine.await.unwrap();
     error.problem().to_string()
+}
+
+/// A way that is slow but lives is waited for; one that stands still is not.
+#[tokio::test]
+async fn a_slow_upload_is_no_dead_one() {
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
+    let patience = Patience {
+        transfer: Duration::from_millis(300),
+        ..Patience::default()
+    };
+    let engine = desk.engine.clone().with_patience(patience);
+    let whole = testkit::busybox::archive(&[]);
+    let size = whole.len().div_ceil(8);
+    let chunks: Vec<_> = whole
+        .chunks(size)
+        .map(bytes::Bytes::copy_from_slice)
+        .collect();
+    let slow = futures_util::stream::iter(chunks).then(|chunk| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        io::Result::Ok(chunk)
+    });
+    let begin = Instant::now();
+    let slow = engine
+        .import_image(&image("slow:1"), Archive::stream(slow), &[])
+        .await;
+    slow.unwrap();
+    assert!(begin.elapsed() > 2 * patience.transfer);
+
+    let dead = Archive::stream(futures_util::stream::pending());
+    let error = engine
+        .import_image(&image("dead:1"), dead, &[])
+        .await
+        .unwrap_err();
+    assert!(matches!(error.problem(), Problem::TimedOut(_)), "{error:?}");
 }

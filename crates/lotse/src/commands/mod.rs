@@ -80,13 +80,27 @@ fn service(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
         .init();
     block_on(&mut Builder::new_multi_thread(), async {
         command.await.map_err(|error| {
-            let failure = Failure::user(error.to_string());
-            match error.source() {
-                Some(source) => failure.because(source),
+            let mut failure = Failure::user(error.to_string());
+            if let Some(source) = error.source() {
+                failure = failure.because(source);
+            }
+            match hint_of(&error) {
+                Some(hint) => failure.hint(hint),
                 None => failure,
             }
         })?;
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What the crate that knows the error says about its mend.
+fn hint_of(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| {
+        let docker = cause.downcast_ref::<docker::DockerError>();
+        let edge = cause.downcast_ref::<apply::edge::EdgeError>();
+        docker
+            .and_then(docker::DockerError::hint)
+            .or_else(|| edge?.hint())
     })
 }
 

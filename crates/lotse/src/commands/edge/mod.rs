@@ -1,7 +1,9 @@
 //! `lotse edge …`: a proxy whose targets change under load without a request being lost.
 
+mod down;
 mod run;
 mod set;
+mod up;
 
 mod drain;
 mod pause;
@@ -12,6 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use docker::{DockerError, Engine, EngineAddress, Name, TlsFiles};
 use edge::Settings;
 use edge::control::{self, Request};
 use edge::route::{HostPattern, Listen, PathPrefix, RouteKey};
@@ -25,6 +28,21 @@ pub(crate) enum EdgeCommand {
     /// It serves the routes it had when it last ended. SIGTERM and ctrl-c let requests come to
     /// their end first.
     Run(Box<run::Run>),
+    /// Put the edge on a host, into a container made from this program, or update it there
+    ///
+    /// The host needs nothing but Docker. An edge that runs there hands its sockets over: no
+    /// connection is lost. Options of `lotse edge run` follow behind `--`; without them those of
+    /// the edge that runs stay. Commands reach it through the container:
+    /// `docker exec lotse-edge lotse edge status`.
+    ///
+    /// Examples:
+    ///   lotse edge up
+    ///   lotse edge up --host tcp://web-01:2376 -- --trust 10.0.0.0/8
+    ///   lotse edge up --share /etc/letsencrypt
+    #[command(verbatim_doc_comment)]
+    Up(up::Up),
+    /// Take the edge's container off a host; its routes stay in its volume
+    Down(down::Down),
     /// Give a route its targets, or new ones in place of those it has
     ///
     /// The new targets are asked for their health first; when one is not healthy in time, nothing
@@ -70,6 +88,20 @@ pub(crate) struct Folder {
     folder: PathBuf,
 }
 
+/// A host's engine, and the edge's container there.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The host's Docker engine: unix:///PATH or tcp://HOST:PORT
+    #[arg(long, value_name = "ENGINE", env = "DOCKER_HOST", default_value_t)]
+    host: EngineAddress,
+    /// The folder with ca.pem, cert.pem and key.pem for a host that is reached by TCP
+    #[arg(long, value_name = "FOLDER", env = "DOCKER_CERT_PATH")]
+    certificates: Option<PathBuf>,
+    /// The name of the container, and of the volume with its routes
+    #[arg(long, value_name = "NAME", default_value = "lotse-edge")]
+    name: Name,
+}
+
 #[derive(Debug, Args)]
 struct Names {
     /// Only requests for this host name; `*.example.org` for all below a domain
@@ -93,6 +125,8 @@ pub(crate) struct Chosen {
 pub(crate) async fn run(command: EdgeCommand) -> anyhow::Result<()> {
     match command {
         EdgeCommand::Run(arguments) => run::serve(*arguments).await,
+        EdgeCommand::Up(arguments) => up::up(arguments).await,
+        EdgeCommand::Down(arguments) => down::down(arguments).await,
         EdgeCommand::Set(arguments) => set::set(*arguments).await,
         EdgeCommand::Remove(arguments) => remove::remove(arguments).await,
         EdgeCommand::List(arguments) => show::list(&arguments).await,
@@ -108,6 +142,13 @@ pub(crate) async fn run(command: EdgeCommand) -> anyhow::Result<()> {
 async fn count(folder: &Folder, request: &Request) -> anyhow::Result<u64> {
     let counted: Value = control::ask(&folder.socket(), request, |_| {}).await?;
     Ok(counted.as_u64().unwrap_or(0))
+}
+
+impl Place {
+    async fn engine(&self) -> Result<Engine, DockerError> {
+        let files = self.certificates.as_deref().map(TlsFiles::in_folder);
+        Engine::connect(&self.host, files.as_ref()).await
+    }
 }
 
 impl Folder {

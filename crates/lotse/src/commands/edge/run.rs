@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use apply::edge::READY;
 use clap::{Args, ValueEnum};
 use edge::settings::{AccessLog, LogFormat, Network};
 use edge::{Edge, Settings, Span};
@@ -19,6 +20,13 @@ pub(crate) struct Run {
     /// connections come to their end there, and it stops
     #[arg(long)]
     takeover: bool,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+/// What `lotse edge up` passes on into the container.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
     /// A proxy before this one whose X-Forwarded-* fields are believed (repeatable)
     #[arg(long, value_name = "NETWORK")]
     trust: Vec<Network>,
@@ -49,7 +57,7 @@ pub(crate) struct Run {
     acme_agree_terms: bool,
     /// How long requests and connections may take to end when the edge is told to stop
     #[arg(long, value_name = "TIME", default_value = "30s")]
-    grace: Span,
+    pub(crate) grace: Span,
     /// Connections at the same time; more wait
     #[arg(long, value_name = "N")]
     max_connections: Option<usize>,
@@ -68,7 +76,7 @@ enum Format {
 }
 
 pub(crate) async fn serve(arguments: Run) -> anyhow::Result<()> {
-    let grace = arguments.grace;
+    let grace = arguments.options.grace;
     if let Err(error) = edge::raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -101,10 +109,7 @@ async fn start(settings: Settings) -> Result<Edge, edge::EdgeError> {
 
 fn announce(edge: &Edge, folder: &str) {
     let status = edge.status();
-    println!(
-        "the edge runs with {} routes of {folder}",
-        status.routes.len()
-    );
+    println!("{READY} {} routes of {folder}", status.routes.len());
     for route in &status.routes {
         println!("  {}", route.route);
     }
@@ -115,7 +120,13 @@ fn announce(edge: &Edge, folder: &str) {
 
 impl Run {
     fn settings(self) -> Settings {
-        let mut settings = Settings::new(self.folder.folder);
+        self.options.settings(self.folder)
+    }
+}
+
+impl RunOptions {
+    fn settings(self, folder: Folder) -> Settings {
+        let mut settings = Settings::new(folder.folder);
         settings.trusted = self.trust;
         settings.proxy_protocol_from = self.proxy_protocol_from;
         settings.metrics = self.metrics;

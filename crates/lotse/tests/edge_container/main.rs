@@ -1,0 +1,144 @@
+//! The edge in a container, as a host has it: put there by `lotse edge up` through the Engine API,
+//! commanded by `exec`, updated under load, killed. Needs root and Docker; without them it is
+//! skipped, aloud.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a story that cannot go on shall stop there"
+)]
+
+mod host;
+mod load;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use docker::container::State;
+use docker::{Filter, if_found};
+use host::Host;
+use load::{Load, Target};
+
+const PORT: u16 = 8080;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_under_load_loses_nothing() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.up(&["--reset"]).says("is up");
+    host.up(&[]).says("is up already");
+    let target = Target::start(&host.daemon);
+    host.set(PORT, target.address).await.unwrap();
+
+    let load = Load::start(host.daemon.network(), PORT, 4, Duration::from_millis(40));
+    for idle in ["70s", "71s", "72s"] {
+        let begin = Instant::now();
+        host.up(&["--", "--idle", idle])
+            .says("in the place of the one before");
+        eprintln!("an update took {:?}", begin.elapsed());
+    }
+    host.up(&[]).says("is up already");
+
+    let refused = host.up_fails(&["--", "--access-log", "/nowhere/log"]);
+    assert!(
+        refused.contains("did not start") && refused.contains("/nowhere"),
+        "{refused}"
+    );
+    host.cut_off_after("starting", &["--", "--idle", "73s"]);
+    host.up(&["--", "--idle", "73s"]).says("is up");
+    host.cut_off_after("taken over", &["--", "--idle", "74s"]);
+    host.up(&["--", "--idle", "74s"]).says("is up");
+
+    let outcome = load.stop();
+    eprintln!("{outcome:?}");
+    assert!(outcome.answered > 300, "{outcome:?}");
+    assert_eq!(outcome.failed, Vec::<String>::new());
+    let left = host.engine.list_containers(Filter::all()).await.unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0].name, host.name());
+    assert!(host.routes().await.contains(&PORT.to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_edge_is_back_within_a_second() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.up(&[]).says("is up");
+    let target = Target::start(&host.daemon);
+    host.set(PORT, target.address).await.unwrap();
+    // A busy machine may need longer once; not each time.
+    let mut gaps = Vec::new();
+    while gaps.len() < 3 && gaps.iter().all(|gap| *gap >= Duration::from_secs(1)) {
+        gaps.push(kill(&host, target.address).await);
+    }
+    eprintln!("killed: nobody answered for {gaps:?}");
+    assert!(
+        gaps.iter().any(|gap| *gap < Duration::from_secs(1)),
+        "{gaps:?}"
+    );
+    let routes = host.routes().await;
+    assert!(
+        routes.contains(&PORT.to_string()) && routes.contains("healthy"),
+        "{routes}"
+    );
+}
+
+/// Kills the edge, asks it for a change until it takes one, and returns how long nobody answered.
+async fn kill(host: &Host, target: SocketAddr) -> Duration {
+    let before = host.edge().await;
+    let State::Running { pid, .. } = before.state else {
+        panic!("{before:?}");
+    };
+    let watch = Load::watch(host.daemon.network(), PORT);
+    let begin = Instant::now();
+    host.daemon.kill(pid);
+    let mut refusals = Vec::new();
+    while let Err(reason) = host.set(PORT, target).await {
+        refusals.push(reason);
+        assert!(begin.elapsed() < Duration::from_secs(10), "{refusals:?}");
+    }
+    eprintln!("meanwhile `set` failed so: {refusals:#?}");
+    assert!(!refusals.is_empty());
+    assert!(refusals.iter().all(|reason| !reason.trim().is_empty()));
+    assert_eq!(host.edge().await.restarts, before.restarts + 1);
+    watch.join().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_down_comes_up_with_its_routes() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.up(&["--", "--idle", "70s"]).says("is up");
+    let target = Target::start(&host.daemon);
+    host.set(PORT, target.address).await.unwrap();
+    host.run(&["down"]).says("keeps its routes");
+    host.run(&["down"]).says("there is no");
+    assert!(
+        if_found(host.engine.inspect_container(&host.name()).await)
+            .unwrap()
+            .is_none()
+    );
+    host.up(&[]).says("is up");
+    assert!(host.routes().await.contains(&PORT.to_string()));
+
+    host.make_foreign("other").await;
+    let refused = host.fails(&["up", "--name", "other"]);
+    assert!(refused.contains("no edge of Lotse"), "{refused}");
+    let refused = host.fails(&["down", "--name", "other"]);
+    assert!(refused.contains("no edge of Lotse"), "{refused}");
+}
+
+#[test]
+fn without_an_engine_it_says_what_to_do() {
+    let missing = ["edge", "up", "--host", "unix:///nowhere/docker.sock"];
+    let output = host::lotse(&missing).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("unix:///nowhere/docker.sock"), "{error}");
+    assert!(error.contains("hint: is Docker installed"), "{error}");
+    let wrong = ["edge", "up", "--", "--folder", "/elsewhere"];
+    let output = host::lotse(&wrong).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
