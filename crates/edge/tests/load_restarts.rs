@@ -43,6 +43,8 @@ async fn restarts(graceful: bool) -> (Report, Vec<Instant>, Arc<Ledger>) {
     let addresses: Vec<_> = targets.iter().map(|target| target.address).collect();
     let mut route = bench.route(&addresses);
     route.health.interval = Span::millis(50);
+    // A machine that is busy elsewhere must not make good targets look ill.
+    route.health.timeout = Span::seconds(10);
     bench.set(route).await.unwrap();
     let ledger = Ledger::new(Order::Everywhere);
     let plan = Plan {
@@ -92,25 +94,24 @@ fn choices() -> impl Iterator<Item = usize> {
 async fn until(bench: &Bench, chosen: usize, done: impl Fn(&edge::TargetStatus) -> bool) {
     let started = Instant::now();
     while !done(&bench.edge.status().routes[0].targets[chosen]) {
-        assert!(started.elapsed() < PATIENCE, "the edge does not notice");
+        let late = started.elapsed() > PATIENCE;
+        assert!(!late, "not noticed: {chosen} of {:#?}", bench.edge.status());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
+/// One after the other, so that the load is what it says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn targets_that_stop_gracefully_fail_no_request() {
-    let (report, ..) = restarts(true).await;
-    report.must_be_whole(500.0);
-}
+async fn restarted_targets_fail_no_request_that_can_be_saved() {
+    let (graceful, ..) = restarts(true).await;
+    graceful.must_be_whole(500.0);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_targets_fail_no_request_that_is_safe_to_repeat() {
-    let (report, kills, _) = restarts(false).await;
+    let (killed, kills, _) = restarts(false).await;
     let lost = |failure: &Failure| {
         let of_kill = |kill: &Instant| failure.sent <= *kill && *kill <= failure.failed;
         !is_safe(failure) && kills.iter().any(of_kill)
     };
-    let inexcusable: Vec<_> = report.failures.iter().filter(|f| !lost(f)).collect();
+    let inexcusable: Vec<_> = killed.failures.iter().filter(|f| !lost(f)).collect();
     assert!(inexcusable.is_empty(), "{inexcusable:#?}");
 }
 
