@@ -2,4 +2,5 @@
 
 pub(crate) mod connect;
 pub(crate) mod health;
+pub(crate) mod http1;
 pub(crate) mod pool;

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::TrySendError;
 
 use crate::request::affinity;
 use crate::request::body::{BodyFault, BodyLimits, Gate, RequestBody, Upload};
 use crate::request::proxy::{Client, Refusal};
 use crate::target::connect::{self, Connection, Wanted};
+use crate::target::http1::Http1Connection;
 use crate::target::pool::{Lease, Pool, TargetLease};
 
 /// So often is one request sent.
@@ -39,7 +40,7 @@ pub(crate) struct Outgoing<'c> {
 /// A target's answer, and what is held until it has been passed on.
 pub(crate) struct Answered {
     pub(crate) response: Response<Incoming>,
-    pub(crate) sender: Option<http1::SendRequest<RequestBody>>,
+    pub(crate) connection: Option<Http1Connection>,
     pub(crate) target: TargetLease,
     pub(crate) pool: Lease,
     pub(crate) upload: Arc<Upload>,
@@ -56,7 +57,7 @@ enum Failure {
     Final(StatusCode),
 }
 
-type Sent = (Response<Incoming>, Option<http1::SendRequest<RequestBody>>);
+type Sent = (Response<Incoming>, Option<Http1Connection>);
 
 impl<'c> Outgoing<'c> {
     pub(crate) fn new(client: &'c Client, request: Request<Incoming>, limits: BodyLimits) -> Self {
@@ -97,7 +98,9 @@ impl<'c> Outgoing<'c> {
                 continue;
             };
             match self.attempt(&pool, &target, fresh).await {
-                Ok((response, sender)) => return Ok(self.answered(response, sender, target, pool)),
+                Ok((response, connection)) => {
+                    return Ok(self.answered(response, connection, target, pool));
+                }
                 Err(Failure::Final(status)) => return Err(status.into()),
                 Err(Failure::Stale) => fresh = true,
                 Err(Failure::Target(bad)) => {
@@ -170,11 +173,14 @@ impl<'c> Outgoing<'c> {
             .take()
             .ok_or(Failure::Final(StatusCode::BAD_GATEWAY))?;
         match connection {
-            Connection::Http1 { mut sender, reused } => {
-                let sending = sender.try_send_request(for_http1(request));
+            Connection::Http1 {
+                mut connection,
+                reused,
+            } => {
+                let sending = connection.sender.try_send_request(for_http1(request));
                 let answered = in_time(sending, &self.upload, limit).await;
                 let response = self.judge(answered, reused)?;
-                Ok((response, Some(sender)))
+                Ok((response, Some(connection)))
             }
             Connection::Http2 { mut sender, reused } => {
                 let request = for_http2(request).map_err(Failure::Final)?;
@@ -193,14 +199,19 @@ impl<'c> Outgoing<'c> {
     ) -> Result<Response<Incoming>, Failure> {
         let error = match answered {
             None => return Err(Failure::Final(StatusCode::GATEWAY_TIMEOUT)),
-            Some(Ok(response)) => return Ok(response),
+            Some(Ok(response)) => {
+                self.upload.answered();
+                return Ok(response);
+            }
             Some(Err(error)) => error,
         };
         self.recover(error);
         match self.upload.fault() {
             Some(BodyFault::TooLarge) => return Err(Failure::Final(StatusCode::PAYLOAD_TOO_LARGE)),
             Some(BodyFault::Stalled) => return Err(Failure::Final(StatusCode::REQUEST_TIMEOUT)),
-            Some(BodyFault::Broken) => return Err(Failure::Final(StatusCode::BAD_REQUEST)),
+            Some(BodyFault::Broken | BodyFault::Refused) => {
+                return Err(Failure::Final(StatusCode::BAD_REQUEST));
+            }
             None => {}
         }
         match reused {
@@ -218,7 +229,7 @@ impl<'c> Outgoing<'c> {
     fn answered(
         self,
         response: Response<Incoming>,
-        sender: Option<http1::SendRequest<RequestBody>>,
+        connection: Option<Http1Connection>,
         target: TargetLease,
         pool: Lease,
     ) -> Answered {
@@ -229,7 +240,7 @@ impl<'c> Outgoing<'c> {
         };
         Answered {
             response,
-            sender,
+            connection,
             target,
             pool,
             upload: self.upload,

@@ -10,15 +10,16 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
+use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use crate::client::io::Phase;
 use crate::client::workers::Worker;
 use crate::request::record::Record;
+use crate::target::http1::Http1Connection;
 use crate::target::pool::{Lease, TargetLease};
 
 /// What a client's body is allowed.
@@ -57,6 +58,10 @@ pub(crate) struct Gate {
 pub(crate) struct Upload {
     started: Instant,
     finished: AtomicBool,
+    answered: AtomicBool,
+    over: AtomicBool,
+    /// Who waits for the end of the answer.
+    waiting: AtomicWaker,
     moved: AtomicU64,
     fault: AtomicU8,
 }
@@ -70,6 +75,8 @@ pub(crate) enum BodyFault {
     Stalled,
     #[error("the client broke its body off")]
     Broken,
+    #[error("the target answered without wanting the body")]
+    Refused,
 }
 
 impl RequestBody {
@@ -82,6 +89,9 @@ impl RequestBody {
         let upload = Arc::new(Upload {
             started: Instant::now(),
             finished: AtomicBool::new(empty),
+            answered: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            waiting: AtomicWaker::new(),
             moved: AtomicU64::new(0),
             fault: AtomicU8::new(0),
         });
@@ -132,6 +142,17 @@ impl Upload {
         self.finished.load(Ordering::Acquire)
     }
 
+    /// The target has answered: a body that it did not ask for is not sent any more.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Release);
+    }
+
+    /// The answer has come to its end: nobody waits for the rest of the body.
+    fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.waiting.wake();
+    }
+
     /// When the last part was passed on, or the request began.
     pub(crate) fn last_moved(&self) -> Instant {
         self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
@@ -142,6 +163,7 @@ impl Upload {
             1 => Some(BodyFault::TooLarge),
             2 => Some(BodyFault::Stalled),
             3 => Some(BodyFault::Broken),
+            4 => Some(BodyFault::Refused),
             _ => None,
         }
     }
@@ -151,6 +173,7 @@ impl Upload {
             BodyFault::TooLarge => 1,
             BodyFault::Stalled => 2,
             BodyFault::Broken => 3,
+            BodyFault::Refused => 4,
         };
         self.fault.store(number, Ordering::Release);
         fault
@@ -198,6 +221,9 @@ impl IncomingBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         if let Some(gate) = &mut self.gate {
             ready!(gate.poll(context));
+            if self.upload.answered.load(Ordering::Acquire) {
+                return self.poll_over(context);
+            }
             self.gate = None;
         }
         match Pin::new(&mut self.body).poll_frame(context) {
@@ -210,6 +236,18 @@ impl IncomingBody {
                 Poll::Ready(None)
             }
             Poll::Pending => self.poll_stalled(context),
+        }
+    }
+
+    /// A body that was refused is held back until the answer is over, and then broken off.
+    fn poll_over(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.upload.waiting.register(context.waker());
+        match self.upload.over.load(Ordering::Acquire) {
+            true => Poll::Ready(Some(Err(self.upload.set_fault(BodyFault::Refused)))),
+            false => Poll::Pending,
         }
     }
 
@@ -256,7 +294,7 @@ enum Kind {
 pub(crate) struct Stream {
     pub(crate) body: Incoming,
     pub(crate) upload: Arc<Upload>,
-    pub(crate) sender: Option<http1::SendRequest<RequestBody>>,
+    pub(crate) connection: Option<Http1Connection>,
     pub(crate) worker: Worker,
     pub(crate) target: TargetLease,
     pub(crate) pool: Lease,
@@ -329,6 +367,7 @@ impl Drop for ResponseBody {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.upload.end();
         // A connection on which something is still under way must not get another request.
         if !self.body.is_end_stream()
             || !self.upload.is_finished()
@@ -336,8 +375,8 @@ impl Drop for Stream {
         {
             return;
         }
-        if let Some(sender) = self.sender.take() {
-            self.target.idle.put(self.worker, sender);
+        if let Some(connection) = self.connection.take() {
+            self.target.idle.put(self.worker, connection);
         }
     }
 }

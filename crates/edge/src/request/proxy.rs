@@ -145,7 +145,7 @@ fn finish(
     }
     let Answered {
         response,
-        sender,
+        connection,
         target,
         pool,
         upload,
@@ -172,7 +172,7 @@ fn finish(
     let body = ResponseBody::stream(Stream {
         body,
         upload,
-        sender,
+        connection,
         worker: client.worker,
         target,
         pool,
@@ -212,6 +212,7 @@ impl Switch {
     fn make(self, client: &Client, answered: Answered) -> Response<ResponseBody> {
         let Answered {
             mut response,
+            connection,
             target,
             pool,
             ..
@@ -219,7 +220,7 @@ impl Switch {
         let theirs = hyper::upgrade::on(&mut response);
         let over = client.shared.over.clone();
         client.shared.tasks.spawn(async move {
-            let _held = target;
+            let _held = (target, connection);
             let (Ok(client), Ok(theirs)) = tokio::join!(self.client, theirs) else {
                 return;
             };

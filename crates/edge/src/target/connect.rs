@@ -8,14 +8,16 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::proxy_protocol;
 use crate::client::workers::Worker;
 use crate::request::body::RequestBody;
+use crate::target::http1::Http1Connection;
 use crate::target::pool::{Pool, Target};
 
 /// How long a target may take to accept a connection.
@@ -34,12 +36,12 @@ pub(crate) struct Idle {
 
 /// The connections of one worker, and since when each waits. One from another worker would wake that for
 /// every part of a request.
-type Kept = Vec<(Instant, http1::SendRequest<RequestBody>)>;
+type Kept = Vec<(Instant, Http1Connection)>;
 
 /// A way to send one request.
 pub(crate) enum Connection {
     Http1 {
-        sender: http1::SendRequest<RequestBody>,
+        connection: Http1Connection,
         reused: bool,
     },
     Http2 {
@@ -87,28 +89,23 @@ pub(crate) async fn connection(
     }
     // A connection that begins with the client's address is that client's alone.
     if let (Some(worker), None) = (wanted.kept, pool.spec.send_proxy) {
-        while let Some(mut sender) = target.idle.take(worker) {
-            if sender.ready().await.is_ok() {
+        while let Some(mut connection) = target.idle.take(worker) {
+            if connection.sender.ready().await.is_ok() {
                 return Ok(Connection::Http1 {
-                    sender,
+                    connection,
                     reused: true,
                 });
             }
         }
     }
     let stream = open(pool, target, wanted).await?;
-    let handshake = http1::Builder::new()
-        .max_headers(256)
-        .max_buf_size(128 * 1024)
-        .handshake(TokioIo::new(stream))
-        .await;
-    let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake {
+    let begun = Http1Connection::begin(stream, &pool.cut).await;
+    let connection = begun.map_err(|source| ConnectError::Handshake {
         address: target.address,
         source,
     })?;
-    drive(pool, connection.with_upgrades());
     Ok(Connection::Http1 {
-        sender,
+        connection,
         reused: false,
     })
 }
@@ -141,7 +138,7 @@ async fn http2_connection(
         address: target.address,
         source,
     })?;
-    drive(pool, connection);
+    drive(pool.cut.clone(), connection);
     if pool.spec.send_proxy.is_none() {
         *kept = Some(sender.clone());
     }
@@ -174,12 +171,11 @@ pub(crate) async fn open(
     }
 }
 
-/// Lets a connection work until it ends or its pool is cut.
-fn drive<C>(pool: &Pool, connection: C)
+/// Lets a connection work until it ends or is cut.
+pub(crate) fn drive<C>(cut: CancellationToken, connection: C)
 where
     C: Future<Output = Result<(), hyper::Error>> + Send + 'static,
 {
-    let cut = pool.cut.clone();
     tokio::spawn(async move {
         tokio::select! {
             ended = connection => {
@@ -194,14 +190,14 @@ where
 }
 
 impl Idle {
-    fn take(&self, worker: Worker) -> Option<http1::SendRequest<RequestBody>> {
-        let (_, sender) = self.lock().get_mut(worker)?.pop()?;
-        Some(sender)
+    fn take(&self, worker: Worker) -> Option<Http1Connection> {
+        let (_, connection) = self.lock().get_mut(worker)?.pop()?;
+        Some(connection)
     }
 
     /// Keeps a connection whose request has been answered to the end.
-    pub(crate) fn put(&self, worker: Worker, sender: http1::SendRequest<RequestBody>) {
-        if sender.is_closed() {
+    pub(crate) fn put(&self, worker: Worker, connection: Http1Connection) {
+        if connection.sender.is_closed() {
             return;
         }
         let now = Instant::now();
@@ -211,10 +207,12 @@ impl Idle {
         }
         let kept = &mut all[worker];
         if kept.first().is_some_and(|(since, _)| now - *since > KEEP) {
-            kept.retain(|(since, sender)| now - *since <= KEEP && !sender.is_closed());
+            kept.retain(|(since, connection)| {
+                now - *since <= KEEP && !connection.sender.is_closed()
+            });
         }
         if kept.len() < KEEP_COUNT {
-            kept.push((now, sender));
+            kept.push((now, connection));
         }
     }
 
