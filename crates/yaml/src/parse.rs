@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as RawSpan, Tag};
 
-use super::{Entry, Map, Node, Span, Value, plain};
-use crate::report::{Problem, Report};
+use crate::{Dialect, Entry, Map, Node, Problem, Report, Span, Tag as NodeTag, Value, plain};
 
 /// Bytes of one file.
 const MAX_SIZE: usize = 16 << 20;
@@ -15,8 +14,18 @@ const MAX_DEPTH: usize = 100;
 /// Nodes of one file with all aliases expanded.
 const MAX_NODES: usize = 4_000_000;
 
-/// The documents of a file. Nothing when it is no YAML: then the report says why.
-pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Vec<Node>> {
+/// What a file holds.
+#[derive(Debug)]
+pub struct Documents {
+    /// Its documents in order; none when it is empty.
+    pub documents: Vec<Node>,
+    /// Some value is a `!reference`.
+    pub has_references: bool,
+}
+
+/// The documents of a file. Nothing when it is no YAML: then the report says why. It has at most
+/// 16 MiB, 100 levels, and 4 million values with all aliases expanded.
+pub fn parse(file: u32, text: &str, dialect: Dialect, report: &mut Report) -> Option<Documents> {
     if text.len() > MAX_SIZE {
         let message = format!(
             "the file has {} bytes; at most {MAX_SIZE} are read",
@@ -25,9 +34,12 @@ pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Vec<No
         report.add(Problem::error("too-large", file_start(file), message));
         return None;
     }
-    let mut builder = Builder::new(file, report);
+    let mut builder = Builder::new(file, dialect, report);
     match builder.read(text) {
-        Ok(()) => Some(builder.documents),
+        Ok(()) => Some(Documents {
+            documents: builder.documents,
+            has_references: builder.has_references,
+        }),
         Err(problem) => {
             report.add(problem);
             None
@@ -35,7 +47,7 @@ pub(crate) fn parse(file: u32, text: &str, report: &mut Report) -> Option<Vec<No
     }
 }
 
-pub(crate) fn file_start(file: u32) -> Span {
+fn file_start(file: u32) -> Span {
     Span {
         file,
         line: 1,
@@ -46,6 +58,8 @@ pub(crate) fn file_start(file: u32) -> Span {
 
 struct Builder<'r> {
     file: u32,
+    dialect: Dialect,
+    has_references: bool,
     report: &'r mut Report,
     documents: Vec<Node>,
     open: Vec<Open>,
@@ -58,6 +72,7 @@ struct Open {
     span: Span,
     anchor: usize,
     reference: bool,
+    tag: NodeTag,
     /// Nodes of the file before it, for its weight.
     nodes: usize,
     content: Content,
@@ -89,9 +104,11 @@ struct Slot {
 }
 
 impl<'r> Builder<'r> {
-    fn new(file: u32, report: &'r mut Report) -> Self {
+    fn new(file: u32, dialect: Dialect, report: &'r mut Report) -> Self {
         Self {
             file,
+            dialect,
+            has_references: false,
             report,
             documents: Vec::new(),
             open: Vec::new(),
@@ -109,10 +126,10 @@ impl<'r> Builder<'r> {
                 Event::Scalar(text, style, anchor, tag) => {
                     let value = match self.expects_key() && !text.is_empty() {
                         true => Value::Text(text.as_ref().into()),
-                        false => scalar(&text, style, tag.as_deref()),
+                        false => scalar(&text, style, tag.as_deref(), self.dialect),
                     };
-                    let node = Node::new(value, span);
-                    self.finished(node, anchor, 1)?;
+                    let tag = self.tag(tag.as_deref(), span);
+                    self.finished(Node { value, span, tag }, anchor, 1)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
                     let content = Content::List(Vec::new());
@@ -142,10 +159,13 @@ impl<'r> Builder<'r> {
             let message = format!("more than {MAX_DEPTH} levels of nesting");
             return Err(Problem::error("too-deep", span, message));
         }
+        let node_tag = self.tag(tag, span);
         self.open.push(Open {
             span,
             anchor,
-            reference: tag.is_some_and(|tag| tag.handle == "!" && tag.suffix == "reference"),
+            reference: self.dialect == Dialect::Psych
+                && tag.is_some_and(|tag| tag.handle == "!" && tag.suffix == "reference"),
+            tag: node_tag,
             nodes: self.nodes,
             content,
         });
@@ -158,7 +178,7 @@ impl<'r> Builder<'r> {
         };
         let value = match open.content {
             Content::List(items) if open.reference => {
-                self.report.has_references = true;
+                self.has_references = true;
                 Value::Reference(Arc::new(items))
             }
             Content::List(items) => Value::List(Arc::new(items)),
@@ -168,7 +188,26 @@ impl<'r> Builder<'r> {
         };
         let inner = self.nodes - open.nodes;
         self.nodes = open.nodes;
-        self.finished(Node::new(value, open.span), open.anchor, inner + 1)
+        let (span, tag) = (open.span, open.tag);
+        self.finished(Node { value, span, tag }, open.anchor, inner + 1)
+    }
+
+    /// The tags of a compose file; another one would be lost, so it is an error there.
+    fn tag(&mut self, tag: Option<&Tag>, span: Span) -> NodeTag {
+        let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) else {
+            return NodeTag::None;
+        };
+        match (self.dialect, tag.handle.as_str(), tag.suffix.as_str()) {
+            (Dialect::Psych, ..) => NodeTag::None,
+            (_, "!", "reset") => NodeTag::Reset,
+            (_, "!", "override") => NodeTag::Override,
+            (_, handle, suffix) => {
+                let message = format!("the tag `{handle}{suffix}` means nothing here");
+                let problem = Problem::error("yaml-tag", span, message);
+                self.report.add(problem.hint("compose files know `!reset` and `!override`; quote a text that starts with `!`"));
+                NodeTag::None
+            }
+        }
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Problem> {
@@ -202,7 +241,7 @@ impl<'r> Builder<'r> {
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map(map)) => match map.key.take() {
                 None => map.key = Some(key(&node)?),
-                Some(key) if key.merge => map.merge(&key, &node, self.report),
+                Some(key) if key.merge => map.merge(&key, &node, self.dialect, self.report),
                 Some(key) => map.write(key, node, self.report),
             },
         }
@@ -263,11 +302,11 @@ fn syntax_hint(info: &str, line: &str) -> &'static str {
     }
 }
 
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, dialect: Dialect) -> Value {
     let core = tag.filter(|tag| tag.is_yaml_core_schema());
     match (core.map(|tag| tag.suffix.as_str()), style) {
         (Some("str"), _) => Value::Text(text.into()),
-        (Some(_), _) | (None, ScalarStyle::Plain) => plain(text),
+        (Some(_), _) | (None, ScalarStyle::Plain) => plain(text, dialect),
         _ => Value::Text(text.into()),
     }
 }
@@ -313,9 +352,8 @@ impl OpenMap {
         );
     }
 
-    /// As Psych does it: what is merged replaces what was written before it, and is replaced by
-    /// what is written after.
-    fn merge(&mut self, key: &Key, value: &Node, report: &mut Report) {
+    /// As the dialect does it; of several mappings the first wins.
+    fn merge(&mut self, key: &Key, value: &Node, dialect: Dialect, report: &mut Report) {
         let sources: Vec<&Node> = match &value.value {
             Value::List(items) => items.iter().rev().collect(),
             _ => vec![value],
@@ -328,6 +366,9 @@ impl OpenMap {
             };
             for entry in &map.entries {
                 if self.index.get(&entry.key).is_some_and(|slot| slot.written) {
+                    if dialect == Dialect::Compose {
+                        continue;
+                    }
                     let message = format!(
                         "this `<<` replaces `{}`, which is written before it",
                         entry.key

@@ -30,9 +30,9 @@ pub struct Diagnostic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// No pipeline can come of this file.
+    /// Nothing can come of this file.
     Error,
-    /// The pipeline would do harm: lose data, leak a secret, take a site down.
+    /// It would do harm: lose data, leak a secret, take a site down.
     Danger,
     /// Probably not what was meant.
     Warning,
@@ -69,7 +69,7 @@ impl fmt::Display for Place {
 }
 
 impl Diagnostic {
-    /// Whether it forbids a pipeline.
+    /// Whether it forbids to go on.
     pub fn is_error(&self) -> bool {
         self.level == Level::Error
     }

@@ -1,10 +1,7 @@
 //! The word that was probably meant.
 
 /// The candidate nearest to a misspelt word, if one is near enough to be worth a hint.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > 64 {
         return None;
     }

@@ -1,11 +1,23 @@
-//! The types of plain scalars: YAML 1.1, as Ruby's Psych reads it.
+//! The types of plain scalars: YAML 1.1, as far as the tools of a language agree on it.
 
 use std::sync::Arc;
 
-use super::Value;
+use crate::Value;
+
+/// Whose YAML it is: what unquoted words mean, which tags there are, and what `<<` replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// YAML 1.1 as Ruby's Psych reads it, for GitLab's files. `<<` replaces what is written before
+    /// it in the same mapping; `!reference` is kept.
+    Psych,
+    /// As the two Compose read it (PyYAML, go-yaml): only `true` and `false` are booleans and no
+    /// number has a colon, so that `no` and `22:22` are what they look like. `<<` never replaces
+    /// what the mapping itself says; `!reset` and `!override` are kept, other tags are errors.
+    Compose,
+}
 
 /// The value of an unquoted scalar.
-pub(crate) fn plain(text: &str) -> Value {
+pub fn plain(text: &str, dialect: Dialect) -> Value {
     match text {
         "" | "~" => return Value::Null,
         ".inf" | ".Inf" | ".INF" | "+.inf" => return Value::Float(f64::INFINITY, None),
@@ -16,20 +28,25 @@ pub(crate) fn plain(text: &str) -> Value {
     if text.len() <= 5 {
         match text.to_ascii_lowercase().as_str() {
             "null" => return Value::Null,
-            "true" | "yes" | "on" => return Value::Bool(true),
-            "false" | "no" | "off" => return Value::Bool(false),
+            "true" => return Value::Bool(true),
+            "false" => return Value::Bool(false),
+            "yes" | "on" if dialect == Dialect::Psych => return Value::Bool(true),
+            "no" | "off" if dialect == Dialect::Psych => return Value::Bool(false),
             _ => {}
         }
     }
-    number(text).unwrap_or_else(|| Value::Text(text.into()))
+    number(text, dialect).unwrap_or_else(|| Value::Text(text.into()))
 }
 
-fn number(text: &str) -> Option<Value> {
+fn number(text: &str, dialect: Dialect) -> Option<Value> {
     let first = text.bytes().next()?;
     if !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.')) || text.len() > 64 {
         return None;
     }
-    if let Some(number) = integer(text) {
+    if dialect == Dialect::Compose && text.contains([',', ':']) {
+        return None;
+    }
+    if let Some(number) = integer(text, dialect) {
         let differs = number.to_string() != text;
         return Some(Value::Int(number, differs.then(|| Arc::from(text))));
     }
@@ -38,11 +55,13 @@ fn number(text: &str) -> Option<Value> {
     Some(Value::Float(number, differs.then(|| Arc::from(text))))
 }
 
-fn integer(text: &str) -> Option<i64> {
+fn integer(text: &str, dialect: Dialect) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
+    let octal = digits.strip_prefix("0o");
+    let octal = octal.filter(|_| dialect == Dialect::Compose);
     let radix = |digits: &str, radix: u32| {
         let plain: String = digits.chars().filter(|c| !matches!(c, '_' | ',')).collect();
         let valid = !plain.is_empty() && plain.chars().all(|c| c.is_digit(radix));
@@ -50,6 +69,8 @@ fn integer(text: &str) -> Option<i64> {
     };
     let magnitude = if let Some(rest) = digits.strip_prefix("0b") {
         radix(rest, 2)
+    } else if let Some(rest) = octal {
+        radix(rest, 8)
     } else if let Some(rest) = digits.strip_prefix("0x") {
         radix(rest, 16)
     } else if digits.contains(':') {
@@ -106,7 +127,7 @@ fn float(text: &str) -> Option<f64> {
 }
 
 /// A number as Ruby writes it: always with a fraction.
-pub(crate) fn float_text(number: f64) -> String {
+pub fn float_text(number: f64) -> String {
     if number.is_finite() && number.fract() == 0.0 && number.abs() < 1e16 {
         format!("{number:.1}")
     } else if number.is_nan() {
@@ -151,7 +172,24 @@ mod tests {
             (".", Value::Text(".".into())),
             ("-", Value::Text("-".into())),
         ] {
-            assert_eq!(plain(text), expected, "{text}");
+            assert_eq!(plain(text, Dialect::Psych), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn types_of_compose_files() {
+        let int = |number: i64, text: &str| Value::Int(number, Some(text.into()));
+        for (text, expected) in [
+            ("no", Value::Text("no".into())),
+            ("True", Value::Bool(true)),
+            ("22:22", Value::Text("22:22".into())),
+            ("1,5", Value::Text("1,5".into())),
+            ("0440", int(288, "0440")),
+            ("0o440", int(288, "0o440")),
+            ("8080", Value::Int(8080, None)),
+            ("0.50", Value::Float(0.5, Some("0.50".into()))),
+        ] {
+            assert_eq!(plain(text, Dialect::Compose), expected, "{text}");
         }
     }
 }

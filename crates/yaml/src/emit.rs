@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::{Map, Node, Value, plain};
+use crate::{Dialect, Map, Node, Value, plain};
 
 /// A key longer than 1024 characters must be marked as one (YAML 1.2, "Implicit keys").
 const MAX_KEY: usize = 1000;
 
 /// A mapping as a document.
-pub(crate) fn emit(map: &Map) -> String {
+pub fn emit(map: &Map) -> String {
     let mut out = String::new();
     for (at, entry) in map.entries.iter().enumerate() {
         if at > 0 && entry.value.as_map().is_some() {
@@ -107,7 +107,7 @@ fn key_text(key: &str) -> String {
 }
 
 fn text_scalar(text: &str) -> String {
-    match is_plain(text) && matches!(plain(text), Value::Text(_)) {
+    match is_plain(text) && matches!(plain(text, Dialect::Psych), Value::Text(_)) {
         true => text.to_owned(),
         false => quoted(text),
     }
