@@ -14,7 +14,7 @@ use crate::interpolate::Variables;
 use crate::merge::{with_key, without};
 use crate::settings::Settings;
 use crate::shape::{Base, short, with};
-use crate::value;
+use crate::value::{self, scalar_text};
 
 /// Variables of all services together.
 const MAX_VARIABLES: usize = 500_000;
@@ -102,7 +102,7 @@ fn service(
     if let Some(build) = service.get("build").cloned()
         && let Some(args) = build.get("args")
     {
-        let args = looked_up(args, &settings.values);
+        let args = in_texts(&looked_up(args, &settings.values));
         service = with_key(&service, "build", with_key(&build, "args", args));
     }
     service
@@ -190,6 +190,25 @@ fn looked_up(node: &Node, values: &Variables) -> Node {
         _ => entry.clone(),
     };
     let entries = map.entries.iter().map(entry).collect();
+    with(node, Value::Map(Arc::new(Map { entries })))
+}
+
+/// A mapping of scalars as texts; nothing stays nothing.
+fn in_texts(node: &Node) -> Node {
+    let Some(map) = node.as_map() else {
+        return node.clone();
+    };
+    let entries = map
+        .entries
+        .iter()
+        .map(|entry| match scalar_text(&entry.value) {
+            Some(text) => Entry {
+                value: with(&entry.value, Value::Text(text.into())),
+                ..entry.clone()
+            },
+            None => entry.clone(),
+        });
+    let entries = entries.collect();
     with(node, Value::Map(Arc::new(Map { entries })))
 }
 

@@ -68,6 +68,7 @@ fn service(node: &Node) -> Node {
         ("volumes", mount),
         ("devices", device),
         ("security_opt", security_opt),
+        ("volumes_from", volumes_from),
     ] {
         if let Some(list) = node.get(key).and_then(Node::as_list) {
             let items = list.iter().map(item).collect();
@@ -129,6 +130,19 @@ fn device(device: &Node) -> Node {
     let parts = parts.map(|key| device.get(key).and_then(Node::as_str));
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     Node::text(parts.join(":"), device.span)
+}
+
+/// `service:name:mode` or `container:name:mode`
+fn volumes_from(from: &Node) -> Node {
+    let text = from.as_str().unwrap_or_default();
+    let parts: Vec<_> = text.split(':').collect();
+    let text = match parts[..] {
+        [name] => format!("service:{name}:rw"),
+        ["container", name] => format!("container:{name}:rw"),
+        [name, mode] => format!("service:{name}:{mode}"),
+        _ => text.to_owned(),
+    };
+    Node::text(text, from.span)
 }
 
 fn security_opt(option: &Node) -> Node {
