@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yaml::{Problem, Report, Span};
 
-use crate::project::{Project, Published, Service, ServiceName};
-use crate::read::ReadProject;
+use crate::project::{Project, Protocol, Published, Service, ServiceName};
+use crate::read::{Place, ReadProject};
 
 /// Reports what does not go together.
 pub(crate) fn project(read: &ReadProject, report: &mut Report) {
@@ -21,12 +21,15 @@ pub(crate) fn project(read: &ReadProject, report: &mut Report) {
 
 struct Checker<'c> {
     project: &'c Project,
-    places: &'c BTreeMap<ServiceName, Span>,
+    places: &'c BTreeMap<ServiceName, Place>,
 }
 
 impl Checker<'_> {
     fn place(&self, name: &ServiceName) -> Span {
-        self.places.get(name).copied().unwrap_or_default()
+        self.places
+            .get(name)
+            .map(|place| place.name)
+            .unwrap_or_default()
     }
 
     fn inactive_dependencies(&self, report: &mut Report) {
@@ -88,87 +91,59 @@ impl Checker<'_> {
                 }
             }
         }
-        if let Some(start) = waiting.keys().next() {
-            self.circle(start, &waiting, &all, report);
+        let mut known = BTreeSet::new();
+        for start in waiting.keys() {
+            let problem = self.circle(start, &all, &waiting, &mut known);
+            problem.into_iter().for_each(|problem| report.add(problem));
         }
     }
 
-    /// Follows those that wait until one comes again.
-    fn circle(
+    /// Follows those that wait until one comes again; nothing where a known one comes.
+    fn circle<'p>(
         &self,
-        start: &ServiceName,
-        waiting: &BTreeMap<&ServiceName, usize>,
-        all: &BTreeMap<&ServiceName, &Service>,
-        report: &mut Report,
-    ) {
+        start: &'p ServiceName,
+        all: &BTreeMap<&'p ServiceName, &'p Service>,
+        waiting: &BTreeMap<&'p ServiceName, usize>,
+        known: &mut BTreeSet<&'p ServiceName>,
+    ) -> Option<Problem> {
         let mut way: Vec<&ServiceName> = Vec::new();
-        let mut seen = BTreeSet::new();
         let mut at = start;
-        while seen.insert(at) {
+        while known.insert(at) {
             way.push(at);
-            let needs = all.get(at).map(|service| service.depends_on.keys());
-            let Some(next) = needs
-                .into_iter()
-                .flatten()
-                .find(|one| waiting.contains_key(one))
-            else {
-                return;
-            };
-            at = next;
+            let mut needs = all.get(at)?.depends_on.keys();
+            at = needs.find(|one| waiting.contains_key(one))?;
         }
-        let from = way.iter().position(|one| *one == at).unwrap_or_default();
-        let mut names: Vec<String> = way[from..]
-            .iter()
-            .take(20)
-            .map(|one| format!("`{one}`"))
-            .collect();
-        names.push(format!("`{at}`"));
+        let from = way.iter().position(|one| *one == at)?;
+        let names = way[from..].iter().take(20).map(|one| format!("`{one}`"));
+        let names: Vec<String> = names.chain([format!("`{at}`")]).collect();
         let message = format!("services wait for each other: {}", names.join(" → "));
-        report.add(Problem::error("circle", self.place(at), message).hint(
+        Some(Problem::error("circle", self.place(at), message).hint(
             "take one of these out of `depends_on`, `links`, `volumes_from` or shared namespaces",
-        ));
+        ))
     }
 
     /// A port of the host can be published once.
     fn ports(&self, report: &mut Report) {
-        let mut taken: BTreeMap<(u16, &str), Vec<(Option<&str>, &ServiceName)>> = BTreeMap::new();
+        let mut taken: BTreeMap<(u16, Protocol), Vec<Taken<'_>>> = BTreeMap::new();
         for (name, service) in &self.project.services {
-            for port in &service.ports {
+            for (at, port) in service.ports.iter().enumerate() {
                 let Published::Port(number) = port.published else {
                     continue;
                 };
-                let protocol = match port.protocol {
-                    crate::project::Protocol::Tcp => "tcp",
-                    crate::project::Protocol::Udp => "udp",
-                    crate::project::Protocol::Sctp => "sctp",
+                let ip = port.host_ip.as_deref();
+                let place = self.places.get(name).and_then(|place| place.ports.get(at));
+                let new = Taken {
+                    ip: ip.filter(|ip| !matches!(*ip, "0.0.0.0" | "::")),
+                    service: name,
+                    place: place.copied().unwrap_or_else(|| self.place(name)),
                 };
-                let ip = port
-                    .host_ip
-                    .as_deref()
-                    .filter(|ip| !matches!(*ip, "0.0.0.0" | "::"));
-                let others = taken.entry((number, protocol)).or_default();
-                let clash = others
-                    .iter()
-                    .find(|(other, _)| ip.is_none() || other.is_none() || *other == ip);
-                if let Some((_, other)) = clash {
-                    self.clash(name, other, number, report);
-                } else {
-                    others.push((ip, name));
+                let others = taken.entry((number, port.protocol)).or_default();
+                match others.iter().find(|other| other.meets(&new)) {
+                    Some(other) => clash(&new, other, number, report),
+                    None => others.push(new),
                 }
             }
         }
-    }
-
-    fn clash(&self, name: &ServiceName, other: &ServiceName, port: u16, report: &mut Report) {
-        let message = match name == other {
-            true => format!("`{name}` publishes the port {port} twice"),
-            false => format!("`{name}` publishes the port {port}, as `{other}` does"),
-        };
-        report.add(
-            Problem::error("conflict", self.place(name), message)
-                .note(self.place(other), "the other one")
-                .hint("publish another port of the host"),
-        );
     }
 
     /// A container's name is used once on a host.
@@ -188,4 +163,34 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// A published port.
+struct Taken<'t> {
+    /// The address; nothing for all of them.
+    ip: Option<&'t str>,
+    service: &'t ServiceName,
+    place: Span,
+}
+
+impl Taken<'_> {
+    fn meets(&self, other: &Self) -> bool {
+        self.ip.is_none() || other.ip.is_none() || self.ip == other.ip
+    }
+}
+
+fn clash(new: &Taken<'_>, other: &Taken<'_>, port: u16, report: &mut Report) {
+    let name = new.service;
+    let message = match name == other.service {
+        true => format!("`{name}` publishes the port {port} twice"),
+        false => format!(
+            "`{name}` publishes the port {port}, as `{}` does",
+            other.service
+        ),
+    };
+    report.add(
+        Problem::error("conflict", new.place, message)
+            .note(other.place, "the other one")
+            .hint("publish another port of the host"),
+    );
 }

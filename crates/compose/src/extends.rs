@@ -47,7 +47,7 @@ pub(crate) fn extend(
         let value = match entry.value.get("extends") {
             Some(_) => extender
                 .service(&scope, &entry.key)
-                .unwrap_or_else(|| without(&entry.value, "extends")),
+                .unwrap_or_else(|| unextended(&entry.value)),
             None => entry.value.clone(),
         };
         extended.entries.push(yaml::Entry {
@@ -191,6 +191,18 @@ impl Extender<'_, '_> {
             .report
             .add(problem.hint("take one `extends` out of the circle"));
         true
+    }
+}
+
+/// A service whose base is not known: an image may be there.
+fn unextended(service: &Node) -> Node {
+    let service = without(service, "extends");
+    match service.get("image") {
+        Some(_) => service,
+        None => {
+            let nothing = Node::new(Value::Null, service.span);
+            merge::with_key(&service, "image", nothing)
+        }
     }
 }
 

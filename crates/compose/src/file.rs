@@ -3,7 +3,7 @@
 //! A file may be read for several projects (`include`, `extends`), with other variables and other
 //! folders; its text and places are the same each time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use yaml::{Dialect, Node, Problem, Report, Span, weight};
@@ -25,7 +25,9 @@ pub(crate) struct Loader<'l> {
     directory: &'l str,
     pub(crate) home: Option<String>,
     pub(crate) report: Report,
-    texts: HashMap<String, Option<Text>>,
+    texts: HashMap<String, Text>,
+    /// Files that were asked for and reported.
+    absent: HashSet<String>,
     documents: HashMap<String, Option<Rc<Vec<Node>>>>,
     interpolation: Interpolation,
 }
@@ -35,6 +37,15 @@ pub(crate) struct Loader<'l> {
 pub(crate) struct Text {
     pub(crate) file: u32,
     pub(crate) text: Rc<str>,
+}
+
+/// Whether diagnostics may show lines of a file.
+#[derive(Clone, Copy)]
+pub(crate) enum Content {
+    /// They may.
+    Shown,
+    /// Its values may be secret.
+    Hidden,
 }
 
 /// What is missing when a file is.
@@ -55,6 +66,7 @@ impl<'l> Loader<'l> {
             home,
             report: Report::default(),
             texts: HashMap::new(),
+            absent: HashSet::new(),
             documents: HashMap::new(),
             interpolation: Interpolation::default(),
         }
@@ -71,8 +83,8 @@ impl<'l> Loader<'l> {
     }
 
     /// The text of a file, read once.
-    pub(crate) fn text(&mut self, path: &str, absence: &Absence) -> Option<Text> {
-        if let Some(Some(text)) = self.texts.get(path) {
+    pub(crate) fn text(&mut self, path: &str, absence: &Absence, content: Content) -> Option<Text> {
+        if let Some(text) = self.texts.get(path) {
             return Some(text.clone());
         }
         let found = match self.texts.len() < MAX_FILES {
@@ -81,12 +93,16 @@ impl<'l> Loader<'l> {
         };
         let reason = match found {
             Found::Text(text) if text.len() <= MAX_SIZE => {
-                let file = self.report.file(&self.shown(path), &text, None);
+                let shown = self.shown(path);
+                let file = match content {
+                    Content::Shown => self.report.file(&shown, &text, None),
+                    Content::Hidden => self.report.file_without_text(&shown),
+                };
                 let text = Text {
                     file,
                     text: text.into(),
                 };
-                self.texts.insert(path.to_owned(), Some(text.clone()));
+                self.texts.insert(path.to_owned(), text.clone());
                 return Some(text);
             }
             Found::Text(text) => {
@@ -105,8 +121,9 @@ impl<'l> Loader<'l> {
         let message = format!("`{shown}` cannot be read: {reason}");
         let span = match absence {
             Absence::Error(span) => *span,
+            Absence::Fine | Absence::OwnError if !self.absent.insert(path.to_owned()) => return,
             Absence::Fine | Absence::OwnError => Span {
-                file: self.report.file(&shown, "", None),
+                file: self.report.file_without_text(&shown),
                 line: 1,
                 column: 1,
                 length: 1,
@@ -148,7 +165,7 @@ impl<'l> Loader<'l> {
         if let Some(known) = self.documents.get(path) {
             return known.clone();
         }
-        let text = self.text(path, absence)?;
+        let text = self.text(path, absence, Content::Shown)?;
         let parsed = yaml::parse(text.file, &text.text, Dialect::Compose, &mut self.report);
         let documents = parsed
             .map(|parsed| parsed.documents)

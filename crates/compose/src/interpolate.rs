@@ -56,11 +56,17 @@ impl Interpolation {
     fn node(&mut self, node: &Node, values: &Variables, report: &mut Report) -> Node {
         let value = match &node.value {
             Value::Text(text) if text.contains('$') => {
-                Value::Text(self.text(text, node.span, values, report))
+                match self.text(text, node.span, values, report) {
+                    Some(text) => Value::Text(text),
+                    None => Value::Null,
+                }
             }
             Value::List(items) => {
-                let items = items.iter().map(|item| self.node(item, values, report));
-                Value::List(Arc::new(items.collect()))
+                // What cannot be replaced is reported, and not missed.
+                let new = items.iter().map(|item| self.node(item, values, report));
+                let kept = new.zip(items.iter());
+                let kept = kept.filter(|(new, old)| !new.is_null() || old.is_null());
+                Value::List(Arc::new(kept.map(|(new, _)| new).collect()))
             }
             Value::Map(map) => {
                 let entries = map.entries.iter().map(|entry| Entry {
@@ -76,19 +82,21 @@ impl Interpolation {
         with_value(node, value)
     }
 
+    /// The text with its variables replaced; nothing when that failed: it is reported.
     fn text(
         &mut self,
         text: &str,
         span: Span,
         values: &Variables,
         report: &mut Report,
-    ) -> Arc<str> {
+    ) -> Option<Arc<str>> {
         let expanded = expand(text, &|name| values.get(name).cloned(), &mut self.budget);
         let Expanded {
             text: new,
             flaws,
             unset,
         } = expanded;
+        let is_right = flaws.is_empty();
         for (at, flaw) in flaws {
             report.add(problem(flaw, within(span, text, at), values));
         }
@@ -102,7 +110,7 @@ impl Interpolation {
                 report.add(Problem::warning("unset", within(span, text, at), message).hint(hint));
             }
         }
-        new.into()
+        is_right.then(|| new.into())
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a request to a project: the story of a load.
 
+use std::fmt;
+
 use yaml::{Map, Node, Problem, Span, Value};
 
 use crate::file::{Absence, Loader};
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// What came of a load.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The project, if there is no error.
     pub project: Option<Project>,
@@ -44,6 +46,16 @@ impl Loaded {
         let map = render::config(&self.normal);
         let value = Value::Map(std::sync::Arc::new(map));
         yaml::to_json(&Node::new(value, Span::default()))
+    }
+}
+
+/// Without the texts and the tree: they may hold secrets.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("project", &self.project)
+            .field("diagnostics", &self.diagnostics)
+            .finish_non_exhaustive()
     }
 }
 

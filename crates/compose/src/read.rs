@@ -27,7 +27,14 @@ const OWN: &str = "x-lotse";
 /// A project, and where its services stand.
 pub(crate) struct ReadProject {
     pub(crate) project: Project,
-    pub(crate) places: BTreeMap<ServiceName, Span>,
+    pub(crate) places: BTreeMap<ServiceName, Place>,
+}
+
+/// Where a service stands, and each of its ports.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    pub(crate) name: Span,
+    pub(crate) ports: Vec<Span>,
 }
 
 /// The typed project; what cannot be read is reported and left out.
@@ -73,7 +80,7 @@ struct Reader<'r, 'l> {
     volumes: BTreeMap<String, Span>,
     configs: BTreeMap<String, Span>,
     secrets: BTreeMap<String, Span>,
-    places: BTreeMap<ServiceName, Span>,
+    places: BTreeMap<ServiceName, Place>,
 }
 
 impl<'r, 'l> Reader<'r, 'l> {

@@ -3,7 +3,7 @@
 use yaml::{Node, Problem, Span, Value};
 
 use crate::dotenv::{self, Format, Line};
-use crate::file::{Absence, Loader};
+use crate::file::{Absence, Content, Loader};
 use crate::interpolate::Variables;
 use crate::project::ProjectName;
 use crate::template::expand;
@@ -168,7 +168,7 @@ impl Loader<'_> {
         outside: &Variables,
         absence: &Absence,
     ) -> Vec<Line> {
-        let Some(text) = self.text(path, absence) else {
+        let Some(text) = self.text(path, absence, Content::Hidden) else {
             return Vec::new();
         };
         dotenv::parse(text.file, &text.text, format, outside, &mut self.report)
@@ -244,11 +244,11 @@ fn normalised(text: &str) -> ProjectName {
 }
 
 fn start(loader: &mut Loader<'_>, path: &str) -> Span {
-    let file = match loader.text(path, &Absence::Fine) {
+    let file = match loader.text(path, &Absence::Fine, Content::Shown) {
         Some(text) => text.file,
         None => {
             let shown = loader.shown(path);
-            loader.report.file(&shown, "", None)
+            loader.report.file_without_text(&shown)
         }
     };
     Span {

@@ -339,7 +339,7 @@ impl Shaper<'_> {
             None => (&*text, Value::Text("".into())),
         };
         if key.is_empty() || pairs.lone == LoneKey::Null && key.contains(char::is_whitespace) {
-            let message = format!("`{}` is no name of a variable", shortened(key));
+            let message = format!("`{}` has an item without a usable name", self.name());
             self.report.add(
                 Problem::error("value", item.span, message)
                     .hint("write `NAME=value`, without spaces around `=`"),
@@ -379,17 +379,23 @@ impl Shaper<'_> {
                 continue;
             }
             let Some(key) = object.keys.iter().find(|key| key.name == &*entry.key) else {
-                self.unknown(entry, map, object);
+                let meant = self.unknown(entry, map, object);
+                out.entries.extend(meant.map(|key| Entry {
+                    key: key.into(),
+                    span: entry.span,
+                    value: Node::new(Value::Null, entry.span),
+                }));
                 continue;
             };
             self.path.push(entry.key.to_string());
-            if let Some(value) = self.key(entry, key) {
-                out.entries.push(Entry {
-                    value,
-                    ..entry.clone()
-                });
-            }
+            // What is wrong was said something about: it is not missing too.
+            let value = self.key(entry, key);
+            let value = value.unwrap_or_else(|| Node::new(Value::Null, entry.value.span));
             self.path.pop();
+            out.entries.push(Entry {
+                value,
+                ..entry.clone()
+            });
         }
         if node.tag != yaml::Tag::Reset {
             self.required(node, map, object);
@@ -428,7 +434,8 @@ impl Shaper<'_> {
         }
     }
 
-    fn unknown(&mut self, entry: &Entry, map: &Map, object: &Object) {
+    /// Reports the key, and gives the one that was probably meant.
+    fn unknown(&mut self, entry: &Entry, map: &Map, object: &Object) -> Option<&'static str> {
         let owner = match self.path.is_empty() {
             true => "the file".to_owned(),
             false => format!("`{}`", self.name()),
@@ -439,15 +446,21 @@ impl Shaper<'_> {
             .iter()
             .map(|key| key.name)
             .filter(|name| map.entry(name).is_none());
-        let hint = match old_word(&entry.key, self.path.len()) {
-            Some(hint) => hint.to_owned(),
-            None => match self.report.nearest(&entry.key, absent) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "see docs/compose.md for the keys; `x-…` is free for your own".to_owned(),
-            },
+        let near = self.report.nearest(&entry.key, absent);
+        let is_service = ["image", "build"]
+            .iter()
+            .any(|key| entry.value.get(key).is_some());
+        let hint = match (old_word(&entry.key, self.path.len()), near) {
+            (Some(hint), _) => hint.to_owned(),
+            (None, Some(near)) => format!("did you mean `{near}`?"),
+            _ if self.path.is_empty() && is_service => {
+                "services stand below `services:`, indented".to_owned()
+            }
+            _ => "see docs/compose.md for the keys; `x-…` is free for your own".to_owned(),
         };
         self.report
             .add(Problem::error("unknown-key", entry.span, message).hint(hint));
+        near
     }
 
     fn port_list(&mut self, node: &Node) -> Option<Node> {
@@ -591,7 +604,8 @@ pub(crate) fn with(node: &Node, value: Value) -> Node {
 
 fn pair_value(value: Node, pairs: &Pairs) -> Node {
     let text = match pairs.values {
-        PairValues::AsWritten => return value,
+        PairValues::AsWritten if value.as_bool().is_none() => return value,
+        PairValues::AsWritten => scalar_text(&value).unwrap_or_default(),
         PairValues::Texts if value.is_null() => return value,
         PairValues::Texts | PairValues::Strings => scalar_text(&value).unwrap_or_default(),
     };

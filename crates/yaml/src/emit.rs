@@ -115,13 +115,15 @@ fn text_scalar(text: &str) -> String {
 
 /// Only what is surely read as the same text.
 fn is_plain(text: &str) -> bool {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "_-./$ =+(){}~@%^".contains(c);
+    let safe = |c: char| c.is_ascii_alphanumeric() || "_-./$ =+(){}~@%^:".contains(c);
     text.len() < 1000
         && text
             .starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '$'))
         && !text.ends_with(' ')
         && !text.starts_with("...")
         && text.chars().all(safe)
+        && !text.contains(": ")
+        && !text.ends_with(':')
         && text != "<<"
 }
 

@@ -110,6 +110,13 @@ impl Report {
         u32::try_from(self.files.len() - 1).expect("there are fewer files than 2^32: it is limited")
     }
 
+    /// Adds a file whose lines are not shown, as they may be secret or there are none.
+    pub fn file_without_text(&mut self, name: &str) -> u32 {
+        self.files.push(name.to_owned());
+        self.includers.push(None);
+        u32::try_from(self.files.len() - 1).expect("there are fewer files than 2^32: it is limited")
+    }
+
     /// Adds a problem, unless the same was said of the same place.
     pub fn add(&mut self, problem: Problem) {
         if self.problems.len() >= MAX_PROBLEMS && self.errors > 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::{Extensions, ExtraHost, Ulimit};
@@ -16,7 +17,7 @@ pub struct Build {
     /// The Dockerfile itself.
     pub dockerfile_inline: Option<String>,
     /// Build arguments; `None` where the environment has no value either.
-    pub args: BTreeMap<String, Option<String>>,
+    pub args: BTreeMap<String, Option<Secret>>,
     /// Labels of the image.
     pub labels: BTreeMap<String, String>,
     /// Images to take layers from.

@@ -1,5 +1,6 @@
 //! `build:` of a service.
 
+use model::Secret;
 use yaml::{Node, Problem};
 
 use super::{Reader, entries, extensions, flag, items, text, texts};
@@ -34,7 +35,10 @@ impl Reader<'_, '_> {
             dockerfile: text(node, "dockerfile"),
             dockerfile_inline: text(node, "dockerfile_inline"),
             args: args
-                .map(|entry| (entry.key.to_string(), scalar_text(&entry.value)))
+                .map(|entry| {
+                    let value = scalar_text(&entry.value).map(Secret::from);
+                    (entry.key.to_string(), value)
+                })
                 .collect(),
             labels: super::strings(node, "labels"),
             cache_from: texts(node, "cache_from"),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use model::Secret;
 use yaml::{Entry, Node, Problem, Span, Value};
 
-use super::{OWN, Reader, Section, count, entries, extensions, flag, items, strings, text, texts};
-use crate::file::Absence;
+use super::{
+    OWN, Place, Reader, Section, count, entries, extensions, flag, items, strings, text, texts,
+};
+use crate::file::{Absence, Content};
 use crate::project::{
     Condition, Dependency, ExtraHost, Healthcheck, Logging, PullPolicy, Restart, Security, Service,
     ServiceName, Test,
@@ -18,7 +20,11 @@ impl Reader<'_, '_> {
     pub(super) fn service(&mut self, entry: &Entry) -> Option<Service> {
         let node = &entry.value;
         let name: ServiceName = entry.key.parse().ok()?;
-        self.places.insert(name.clone(), entry.span);
+        let place = Place {
+            name: entry.span,
+            ports: items(node, "ports").iter().map(|port| port.span).collect(),
+        };
+        self.places.insert(name.clone(), place);
         if node.as_map().is_none() {
             self.nothing_to_run(&name, entry.span);
             return None;
@@ -320,7 +326,9 @@ impl Reader<'_, '_> {
 
     fn seccomp(&mut self, path: &str, span: Span) -> Option<String> {
         let path = crate::path::absolute(self.folder, path.trim_matches('"'), None);
-        let text = self.loader.text(&path, &Absence::Error(span))?;
+        let text = self
+            .loader
+            .text(&path, &Absence::Error(span), Content::Shown)?;
         match serde_json::from_str::<serde_json::Value>(&text.text) {
             Ok(profile) => Some(format!("seccomp={profile}")),
             Err(error) => {

@@ -33,7 +33,7 @@ pub(crate) static SERVICE: Object = object(&[
     key("cpuset", Shape::Text),
     refused(
         "credential_spec",
-        "credentials of Windows services are not supported",
+        "credentials of Windows mean nothing to engines of Linux",
     ),
     key(
         "depends_on",
