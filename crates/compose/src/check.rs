@@ -124,23 +124,30 @@ impl Checker<'_> {
 
     /// A port of the host can be published once.
     fn ports(&self, report: &mut Report) {
-        let mut taken: BTreeMap<(u16, Protocol), Vec<Taken<'_>>> = BTreeMap::new();
+        let mut taken: BTreeMap<(u16, Protocol), Listeners<'_>> = BTreeMap::new();
         for (name, service) in &self.project.services {
             for (at, port) in service.ports.iter().enumerate() {
                 let Published::Port(number) = port.published else {
                     continue;
                 };
                 let ip = port.host_ip.as_deref();
+                let ip = ip.filter(|ip| !matches!(*ip, "0.0.0.0" | "::"));
                 let place = self.places.get(name).and_then(|place| place.ports.get(at));
                 let new = Taken {
-                    ip: ip.filter(|ip| !matches!(*ip, "0.0.0.0" | "::")),
                     service: name,
                     place: place.copied().unwrap_or_else(|| self.place(name)),
                 };
                 let others = taken.entry((number, port.protocol)).or_default();
-                match others.iter().find(|other| other.meets(&new)) {
+                let all = others.get(&None);
+                let other = match ip {
+                    None => others.values().next(),
+                    Some(_) => all.or_else(|| others.get(&ip)),
+                };
+                match other {
                     Some(other) => clash(&new, other, number, report),
-                    None => others.push(new),
+                    None => {
+                        others.insert(ip, new);
+                    }
                 }
             }
         }
@@ -165,18 +172,13 @@ impl Checker<'_> {
     }
 }
 
+/// Who listens at a port of the host, by address; no address means all of them.
+type Listeners<'t> = BTreeMap<Option<&'t str>, Taken<'t>>;
+
 /// A published port.
 struct Taken<'t> {
-    /// The address; nothing for all of them.
-    ip: Option<&'t str>,
     service: &'t ServiceName,
     place: Span,
-}
-
-impl Taken<'_> {
-    fn meets(&self, other: &Self) -> bool {
-        self.ip.is_none() || other.ip.is_none() || self.ip == other.ip
-    }
 }
 
 fn clash(new: &Taken<'_>, other: &Taken<'_>, port: u16, report: &mut Report) {

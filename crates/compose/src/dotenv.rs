@@ -10,7 +10,7 @@ use crate::interpolate::Variables;
 use crate::template::{Flaw, expand};
 
 /// How a file's values are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Format {
     /// Quotes, comments and variables.
     Usual,

@@ -16,8 +16,8 @@ use crate::{path, shape};
 
 /// Services that extend one another.
 const MAX_DEPTH: usize = 50;
-/// Values of all services together, with what they extend.
-const MAX_VALUES: usize = 500_000;
+/// Values of one service.
+const MAX_VALUES: usize = 200_000;
 
 /// The tree of one document of a file, in which no service extends another any more.
 pub(crate) fn extend(
@@ -40,7 +40,7 @@ pub(crate) fn extend(
         values,
         known: HashMap::new(),
         chain: Vec::new(),
-        weight: 0,
+        scopes: HashMap::new(),
     };
     let mut extended = Map::default();
     for entry in &services.entries {
@@ -73,7 +73,8 @@ struct Extender<'e, 'l> {
     known: HashMap<(String, String), Option<Node>>,
     /// File, name and place of those that lead to the one at hand.
     chain: Vec<(String, String, Span)>,
-    weight: usize,
+    /// Further files, each read once.
+    scopes: HashMap<String, Option<Rc<Scope>>>,
 }
 
 impl Extender<'_, '_> {
@@ -108,20 +109,14 @@ impl Extender<'_, '_> {
         let base = self.base(scope, extends, base);
         self.chain.pop();
         let merged = merge::services(&base?, &without(&own, "extends"));
-        self.weight += weight(&merged, MAX_VALUES);
-        if self.weight > MAX_VALUES {
-            let message = format!("with `extends` the services have over {MAX_VALUES} values");
-            let problem = Problem::error("too-large", span, message);
-            self.loader.report.add(problem);
-            return None;
-        }
-        Some(merged)
+        let values = weight(&merged, MAX_VALUES);
+        self.loader.counted(values, span).then_some(merged)
     }
 
     fn base(&mut self, scope: &Rc<Scope>, extends: &Node, base: &Node) -> Option<Node> {
         let name = base.as_str()?;
         let scope = match extends.get("file") {
-            Some(file) if file.as_str() != Some(&scope.file) => self.scope(file)?,
+            Some(file) if file.as_str() != Some(&scope.file) => self.further(file)?,
             _ => Rc::clone(scope),
         };
         let known = |tree: &Node| services(tree).is_some_and(|all| all.get(name).is_some());
@@ -130,6 +125,16 @@ impl Extender<'_, '_> {
             return None;
         }
         self.service(&scope, name)
+    }
+
+    fn further(&mut self, file: &Node) -> Option<Rc<Scope>> {
+        let path = file.as_str()?;
+        if let Some(known) = self.scopes.get(path) {
+            return known.clone();
+        }
+        let scope = self.scope(file);
+        self.scopes.insert(path.to_owned(), scope.clone());
+        scope
     }
 
     /// The scope of a further file.

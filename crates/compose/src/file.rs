@@ -19,6 +19,11 @@ const MAX_SIZE: usize = 4 << 20;
 /// Values of one file, with all aliases expanded.
 const MAX_VALUES: usize = 200_000;
 
+/// Documents of one file.
+const MAX_DOCUMENTS: usize = 20;
+/// Values that are read, each as often as it is included or extended.
+const MAX_READ: usize = 500_000;
+
 /// What all stages of a load share.
 pub(crate) struct Loader<'l> {
     files: &'l dyn Files,
@@ -30,6 +35,7 @@ pub(crate) struct Loader<'l> {
     absent: HashSet<String>,
     documents: HashMap<String, Option<Rc<Vec<Node>>>>,
     interpolation: Interpolation,
+    read: usize,
 }
 
 /// A text by its number in the report.
@@ -69,6 +75,7 @@ impl<'l> Loader<'l> {
             absent: HashSet::new(),
             documents: HashMap::new(),
             interpolation: Interpolation::default(),
+            read: 0,
         }
     }
 
@@ -147,6 +154,11 @@ impl<'l> Loader<'l> {
         let Some(documents) = self.documents(path, absence) else {
             return Vec::new();
         };
+        let values_of_it: usize = documents.iter().map(|one| weight(one, MAX_VALUES)).sum();
+        let span = documents.first().map_or_else(Span::default, |one| one.span);
+        if !self.counted(values_of_it, span) {
+            return Vec::new();
+        }
         let base = Base {
             folder: folder.to_owned(),
             home: self.home.clone(),
@@ -158,6 +170,21 @@ impl<'l> Loader<'l> {
                 shape(&tree, &base, &mut self.report)
             })
             .collect()
+    }
+
+    /// Counts values that are read once more; false, and reported, when there are too many.
+    pub(crate) fn counted(&mut self, values: usize, span: Span) -> bool {
+        let was_enough = self.read > MAX_READ;
+        self.read = self.read.saturating_add(values);
+        if self.read > MAX_READ && !was_enough {
+            let message =
+                format!("with all that is included and extended there are over {MAX_READ} values");
+            self.report.add(
+                Problem::error("too-large", span, message)
+                    .hint("include or extend fewer things, or smaller ones"),
+            );
+        }
+        self.read <= MAX_READ
     }
 
     /// The documents of a compose file as they are written.
@@ -190,6 +217,11 @@ impl<'l> Loader<'l> {
             return false;
         }
         let values: usize = documents.iter().map(|one| weight(one, MAX_VALUES)).sum();
+        if documents.len() > MAX_DOCUMENTS {
+            let message = format!("the file has over {MAX_DOCUMENTS} documents");
+            self.report.add(Problem::error("too-large", start, message));
+            return false;
+        }
         if values > MAX_VALUES {
             let message =
                 format!("with its aliases expanded the file has over {MAX_VALUES} values");

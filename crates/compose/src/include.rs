@@ -17,6 +17,9 @@ use crate::{path, shape};
 /// Includes inside each other.
 const MAX_DEPTH: usize = 20;
 
+/// What including a file costs at least, in values.
+const OVERHEAD: usize = 5_000;
+
 const SECTIONS: [&str; 5] = ["services", "networks", "volumes", "configs", "secrets"];
 
 /// The tree with all that it includes.
@@ -46,7 +49,8 @@ fn included(loader: &mut Loader<'_>, item: &Node, model: &Model<'_>) -> Option<N
         );
         return None;
     }
-    let absolute = |path: &str| path::absolute(model.folder, path, loader.home.as_deref());
+    let home = loader.home.clone();
+    let absolute = |path: &str| path::absolute(model.folder, path, home.as_deref());
     let files: Vec<String> = paths.iter().map(|(path, _)| absolute(path)).collect();
     if let Some(at) = files.iter().position(|file| model.chain.contains(file)) {
         let message = format!("`{}` includes itself", loader.shown(&files[at]));
@@ -59,6 +63,9 @@ fn included(loader: &mut Loader<'_>, item: &Node, model: &Model<'_>) -> Option<N
     if model.chain.len() >= MAX_DEPTH {
         let message = format!("more than {MAX_DEPTH} files include one another");
         loader.report.add(Problem::error("include", span, message));
+        return None;
+    }
+    if !loader.counted(OVERHEAD, span) {
         return None;
     }
     let folder = match item.get("project_directory").and_then(Node::as_str) {

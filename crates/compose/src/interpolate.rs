@@ -98,12 +98,13 @@ impl Interpolation {
         } = expanded;
         let is_right = flaws.is_empty();
         for (at, flaw) in flaws {
-            report.add(problem(flaw, within(span, text, at), values));
+            let problem = problem(flaw, within(span, text, at), values, report);
+            report.add(problem);
         }
         for (at, name) in unset {
             if self.spoken_of.insert(name.clone()) {
                 let message = format!("`{name}` is not set; it counts as empty");
-                let near = nearest_name(&name, values);
+                let near = nearest_name(&name, values, report);
                 let hint = near.unwrap_or_else(|| {
                     format!("set it, write `${{{name}:-default}}`, or `$$` for a dollar sign")
                 });
@@ -114,12 +115,13 @@ impl Interpolation {
     }
 }
 
-fn nearest_name(name: &str, values: &Variables) -> Option<String> {
+fn nearest_name(name: &str, values: &Variables, report: &mut Report) -> Option<String> {
     let names = values.keys().take(1000).map(String::as_str);
-    yaml::nearest(name, names).map(|near| format!("did you mean `{near}`?"))
+    let near = report.nearest(name, names);
+    near.map(|near| format!("did you mean `{near}`?"))
 }
 
-fn problem(flaw: Flaw, span: Span, values: &Variables) -> Problem {
+fn problem(flaw: Flaw, span: Span, values: &Variables, report: &mut Report) -> Problem {
     const FORMS: &str = "the forms are `$V`, `${V}`, `${V:-default}`, `${V-default}`, `${V:?error}`, `${V?error}`, `${V:+replacement}`, `${V+replacement}`, and `$$` for a dollar sign";
     let problem = |message: String| Problem::error("interpolation", span, message);
     match flaw {
@@ -139,7 +141,7 @@ fn problem(flaw: Flaw, span: Span, values: &Variables) -> Problem {
                 false => said,
             };
             Problem::error("required", span, format!("`{name}` is not set: {said}")).maybe_hint(
-                nearest_name(&name, values)
+                nearest_name(&name, values, report)
                     .or_else(|| Some(format!("set `{name}` in the environment or in `.env`"))),
             )
         }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use yaml::{Entry, Map, Node, Problem, Span, Value, weight};
+use yaml::{Entry, Map, Node, Span, Value};
 
 use crate::dotenv::Format;
 use crate::file::{Absence, Loader};
@@ -16,14 +16,10 @@ use crate::settings::Settings;
 use crate::shape::{Base, short, with};
 use crate::value::{self, scalar_text};
 
-/// Variables of all services together.
-const MAX_VARIABLES: usize = 500_000;
-
 /// The merged tree in its normal form.
 pub(crate) fn normal(tree: &Node, settings: &Settings, loader: &mut Loader<'_>) -> Node {
-    let mut variables = 0;
     let mut tree = each(tree, "services", |service, _| {
-        self::service(service, settings, loader, &mut variables)
+        self::service(service, settings, loader)
     });
     let base = Base {
         folder: settings.folder.clone(),
@@ -66,27 +62,13 @@ fn not_null(node: &Node) -> Node {
     }
 }
 
-fn service(
-    service: &Node,
-    settings: &Settings,
-    loader: &mut Loader<'_>,
-    variables: &mut usize,
-) -> Node {
+fn service(service: &Node, settings: &Settings, loader: &mut Loader<'_>) -> Node {
     if service.as_map().is_none() {
         return service.clone();
     }
     let mut service = service.clone();
     if service.get("environment").is_some() || service.get("env_file").is_some() {
         service = environment(&service, settings, loader);
-        *variables += service
-            .get("environment")
-            .map_or(0, |node| weight(node, MAX_VARIABLES));
-        if *variables > MAX_VARIABLES {
-            let message = format!("all services together have over {MAX_VARIABLES} variables");
-            let problem = Problem::error("too-large", service.span, message);
-            loader.report.add(problem);
-            service = without(&service, "environment");
-        }
     }
     if service.get("label_file").is_some() {
         service = labels(&service, settings, loader);

@@ -17,6 +17,8 @@ use crate::value::{self, Read, ShortPort, Wrong, scalar_text};
 
 /// Ports of one file, with all ranges counted.
 const MAX_PORTS: usize = 70_000;
+/// Services, networks, volumes and the like of one file.
+const MAX_NAMES: usize = 5_000;
 
 /// Where the paths of a file start.
 #[derive(Debug, Clone)]
@@ -355,6 +357,12 @@ impl Shaper<'_> {
 
     fn names(&mut self, node: &Node, shape: &Shape) -> Option<Node> {
         let map = self.map(node)?;
+        if map.entries.len() > MAX_NAMES {
+            let message = format!("`{}` has over {MAX_NAMES} entries", self.name());
+            self.report
+                .add(Problem::error("too-large", node.span, message));
+            return None;
+        }
         let mut out = Map::default();
         for entry in &map.entries {
             // Under the names themselves `x-` is a name like others.
@@ -445,7 +453,7 @@ impl Shaper<'_> {
             .keys
             .iter()
             .map(|key| key.name)
-            .filter(|name| map.entry(name).is_none());
+            .filter(|name| map.entries.len() > 1000 || map.entry(name).is_none());
         let near = self.report.nearest(&entry.key, absent);
         let is_service = ["image", "build"]
             .iter()

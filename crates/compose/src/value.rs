@@ -79,7 +79,7 @@ pub(crate) fn duration_text(duration: Duration) -> String {
         (60, "m"),
         (60, "h"),
     ] {
-        if number % factor != 0 {
+        if !number.is_multiple_of(factor) {
             break;
         }
         number /= factor;

@@ -189,6 +189,10 @@ fn recorded(case: &Case) -> PathBuf {
 fn what_is_recorded_is_what_it_says() {
     let cases = cases();
     let Some(said) = theirs(&cases) else {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "docker-compose 1.29 is not installed"
+        );
         eprintln!("skipped: docker-compose 1.29 is not installed; what it said is recorded");
         return;
     };

@@ -256,10 +256,16 @@ pub(super) fn links_as_aliases(services: &mut BTreeMap<ServiceName, Service>) {
         else {
             continue;
         };
-        if let Some(endpoint) = networks.get_mut(&network)
-            && !endpoint.aliases.contains(&alias)
-        {
+        if let Some(endpoint) = networks.get_mut(&network) {
             endpoint.aliases.push(alias);
+        }
+    }
+    for service in services.values_mut() {
+        if let Networking::Networks(networks) = &mut service.networking {
+            for endpoint in networks.values_mut() {
+                endpoint.aliases.sort();
+                endpoint.aliases.dedup();
+            }
         }
     }
 }

@@ -263,8 +263,8 @@ impl Reader<'_, '_> {
             let (source, mode) = match parts[..] {
                 ["container", name] => (Some(container(name)), "rw"),
                 ["container", name, mode] => (Some(container(name)), mode),
-                ["service", name, mode] | [name, mode] => (self.from_service(name, item), mode),
-                [name] => (self.from_service(name, item), "rw"),
+                ["service", name, mode] | [name, mode] => (self.service_mounts(name, item), mode),
+                [name] => (self.service_mounts(name, item), "rw"),
                 _ => (None, ""),
             };
             match (source, mode) {
@@ -288,7 +288,7 @@ impl Reader<'_, '_> {
         all
     }
 
-    fn from_service(&mut self, name: &str, item: &Node) -> Option<VolumesFromSource> {
+    fn service_mounts(&mut self, name: &str, item: &Node) -> Option<VolumesFromSource> {
         let name = self.known(Section::Services, name, item.span, "`volumes_from`")?;
         Some(VolumesFromSource::Service(name))
     }

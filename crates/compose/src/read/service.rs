@@ -329,6 +329,10 @@ impl Reader<'_, '_> {
         let text = self
             .loader
             .text(&path, &Absence::Error(span), Content::Shown)?;
+        // Each container gets a copy: a value stands for sixteen bytes.
+        if !self.loader.counted(text.text.len() / 16, span) {
+            return None;
+        }
         match serde_json::from_str::<serde_json::Value>(&text.text) {
             Ok(profile) => Some(format!("seccomp={profile}")),
             Err(error) => {
