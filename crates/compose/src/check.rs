@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yaml::{Problem, Report, Span};
 
-use crate::project::{Project, Protocol, Published, Service, ServiceName};
+use crate::project::{
+    Condition, NetworkName, Project, Protocol, Published, Service, ServiceName, Test,
+};
 use crate::read::{Place, ReadProject};
 
 /// Reports what does not go together.
@@ -17,6 +19,8 @@ pub(crate) fn project(read: &ReadProject, report: &mut Report) {
     checker.circles(report);
     checker.ports(report);
     checker.names(report);
+    checker.links(report);
+    checker.health(report);
 }
 
 struct Checker<'c> {
@@ -153,6 +157,70 @@ impl Checker<'_> {
         }
     }
 
+    /// A link is a network alias: all in the network see it, so it must mean one service there.
+    fn links(&self, report: &mut Report) {
+        let mut given: BTreeMap<(&NetworkName, &str), &ServiceName> = BTreeMap::new();
+        for (name, service) in &self.project.services {
+            for network in service.networks() {
+                given.insert((network, name.as_str()), name);
+            }
+        }
+        for (name, service) in &self.project.services {
+            let places = self.places.get(name).map(|place| &place.links[..]);
+            for (at, link) in service.links.iter().enumerate() {
+                let place = places.and_then(|places| places.get(at)).copied();
+                let place = place.unwrap_or_else(|| self.place(name));
+                let Some(target) = self.project.services.get(&link.service) else {
+                    continue;
+                };
+                let theirs: BTreeSet<_> = target.networks().collect();
+                let mut shared = service
+                    .networks()
+                    .filter(|one| theirs.contains(one))
+                    .peekable();
+                if shared.peek().is_none() && service.networks().next().is_some() {
+                    report.add(no_way(name, &link.service, place));
+                }
+                for network in shared {
+                    let known = given.entry((network, &link.alias)).or_insert(&link.service);
+                    if **known != link.service {
+                        let message = format!(
+                            "in the network `{network}` the name `{}` would mean `{}` and `{known}`",
+                            link.alias, link.service
+                        );
+                        report.add(Problem::error("conflict", place, message).hint(
+                            "links are names that the whole network sees: give this one another",
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who waits for health needs a check.
+    fn health(&self, report: &mut Report) {
+        for (name, service) in &self.project.services {
+            for (other, dependency) in &service.depends_on {
+                let check = self
+                    .project
+                    .services
+                    .get(other)
+                    .and_then(|one| one.healthcheck.as_ref());
+                let is_off = check.is_some_and(|check| check.test == Test::Disabled);
+                if is_off && dependency.condition == Condition::ServiceHealthy {
+                    let message = format!(
+                        "`{name}` waits for `{other}` to be healthy, but its healthcheck is disabled"
+                    );
+                    report.add(
+                        Problem::error("conflict", self.place(name), message)
+                            .note(self.place(other), "the service without a check")
+                            .hint("give it a `healthcheck`, or wait for `service_started`"),
+                    );
+                }
+            }
+        }
+    }
+
     /// A container's name is used once on a host.
     fn names(&self, report: &mut Report) {
         let mut taken: BTreeMap<&str, &ServiceName> = BTreeMap::new();
@@ -170,6 +238,11 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+fn no_way(name: &ServiceName, target: &ServiceName, place: Span) -> Problem {
+    let message = format!("`{name}` links to `{target}`, but they share no network");
+    Problem::warning("reference", place, message).hint("put both into one network")
 }
 
 /// Who listens at a port of the host, by address; no address means all of them.

@@ -30,11 +30,12 @@ pub(crate) struct ReadProject {
     pub(crate) places: BTreeMap<ServiceName, Place>,
 }
 
-/// Where a service stands, and each of its ports.
+/// Where a service stands, and each of its ports and links.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
     pub(crate) name: Span,
     pub(crate) ports: Vec<Span>,
+    pub(crate) links: Vec<Span>,
 }
 
 /// The typed project; what cannot be read is reported and left out.

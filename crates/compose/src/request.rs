@@ -17,7 +17,8 @@ pub struct Request {
     pub project_name: Option<String>,
     /// Profiles that are asked for (`--profile`); empty: `COMPOSE_PROFILES`. `*` is all of them.
     pub profiles: Vec<String>,
-    /// Files with variables (`--env-file`); empty: `.env` of the project's folder, if there is one.
+    /// Files with variables (`--env-file`); empty: `COMPOSE_ENV_FILES`, else `.env` of the project's
+    /// folder, if there is one.
     pub env_files: Vec<String>,
     /// The variables of the process; they go before those of files.
     pub environment: BTreeMap<String, String>,

@@ -138,9 +138,15 @@ fn usual_files(loader: &mut Loader<'_>, request: &Request, folder: &str) -> Opti
 
 /// The variables of files, and over them those of the process.
 fn values(loader: &mut Loader<'_>, request: &Request, folder: &str) -> Variables {
-    let mut files: Vec<(String, Absence)> = request
-        .env_files
+    let listed = request.environment.get("COMPOSE_ENV_FILES");
+    let listed = listed.map(|list| list.split(',').map(str::to_owned).collect());
+    let given = match request.env_files.is_empty() {
+        true => listed.unwrap_or_default(),
+        false => request.env_files.clone(),
+    };
+    let mut files: Vec<(String, Absence)> = given
         .iter()
+        .filter(|file| !file.is_empty())
         .map(|file| (absolute(request, file), Absence::OwnError))
         .collect();
     if files.is_empty() {

@@ -171,8 +171,14 @@ impl Reader<'_, '_> {
     }
 
     fn source_of_file(&mut self, node: &Node) -> Option<FileSource> {
-        if let Some(path) = text(node, "file") {
-            return Some(FileSource::Path(path));
+        if let Some(file) = node.get("file") {
+            let path = file.as_str()?;
+            if !self.loader.exists(path) {
+                let message = format!("there is no file `{}`", self.loader.shown(path));
+                let hint = "it must be there when the project is deployed";
+                self.add(Problem::warning("file", file.span, message).hint(hint));
+            }
+            return Some(FileSource::Path(path.to_owned()));
         }
         if let Some(content) = text(node, "content") {
             return Some(FileSource::Content(content.into()));

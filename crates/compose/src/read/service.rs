@@ -23,6 +23,7 @@ impl Reader<'_, '_> {
         let place = Place {
             name: entry.span,
             ports: items(node, "ports").iter().map(|port| port.span).collect(),
+            links: items(node, "links").iter().map(|link| link.span).collect(),
         };
         self.places.insert(name.clone(), place);
         if node.as_map().is_none() {
