@@ -48,8 +48,12 @@ pub(crate) fn settings(loader: &mut Loader<'_>, request: &Request) -> Option<Set
     let mut folder = folder;
     if files.is_empty() {
         files = usual_files(loader, request, &folder)?;
-        if request.project_directory.is_none() {
-            folder = path::parent(&files[0]).to_owned();
+        let found = path::parent(&files[0]).to_owned();
+        if request.project_directory.is_none() && found != folder {
+            let own = std::mem::take(&mut values);
+            values = self::values(loader, request, &found);
+            values.extend(own);
+            folder = found;
         }
     }
     let name = name(loader, request, &files, &folder, &values);

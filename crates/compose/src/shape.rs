@@ -4,16 +4,17 @@
 //! absolute paths, and numbers where a text was interpolated. What does not fit is left out of it, so
 //! that later stages see only what is well formed.
 
+mod place;
+mod scalar;
 pub(crate) mod short;
 
 use std::sync::Arc;
 
-use yaml::{Entry, Map, Node, Problem, Report, Value};
+use yaml::{Entry, Map, Node, Problem, Report, Tag, Value};
 
 use crate::path;
-use crate::project::Published;
-use crate::schema::{self, Form, Key, LoneKey, Merge, Object, PairValues, Pairs, Shape, Use};
-use crate::value::{self, Read, ShortPort, Wrong, scalar_text};
+use crate::schema::{self, Key, LoneKey, Merge, Object, PairValues, Pairs, Shape, Use};
+use crate::value::{Read, Wrong, scalar_text};
 
 /// Ports of one file, with all ranges counted.
 const MAX_PORTS: usize = 70_000;
@@ -58,6 +59,9 @@ struct Shaper<'s> {
 
 impl Shaper<'_> {
     fn node(&mut self, node: &Node, shape: &Shape) -> Option<Node> {
+        if node.tag == Tag::Reset {
+            return Some(with(node, Value::Null));
+        }
         if node.is_null() {
             return Some(node.clone());
         }
@@ -91,156 +95,6 @@ impl Shaper<'_> {
             },
             Shape::Ports => self.port_list(node),
             Shape::Mount => self.mount(node),
-        }
-    }
-
-    fn text(&mut self, node: &Node) -> Option<Node> {
-        if node.as_str().is_some() {
-            return Some(node.clone());
-        }
-        let quoted = scalar_text(node).map(|text| format!("put it into quotes: `\"{text}\"`"));
-        self.mismatch(node, "a text", quoted);
-        None
-    }
-
-    fn scalar(&mut self, node: &Node) -> Option<Node> {
-        match node.value {
-            Value::List(_) | Value::Map(_) | Value::Reference(_) => {
-                self.mismatch(node, "a text or a number", None);
-                None
-            }
-            _ => Some(node.clone()),
-        }
-    }
-
-    fn bool(&mut self, node: &Node) -> Option<Node> {
-        match &node.value {
-            Value::Bool(_) => Some(node.clone()),
-            Value::Text(text) => {
-                let truth = self.read(node, value::boolean(text))?;
-                Some(with(node, Value::Bool(truth)))
-            }
-            _ => {
-                self.mismatch(node, "`true` or `false`", None);
-                None
-            }
-        }
-    }
-
-    fn int(&mut self, node: &Node, least: i64, most: i64) -> Option<Node> {
-        let number = match &node.value {
-            Value::Int(number, _) => *number,
-            Value::Float(number, _) if number.fract() == 0.0 && number.abs() < 1e15 => {
-                *number as i64
-            }
-            Value::Text(text) => self.read(node, value::integer(text))?,
-            _ => {
-                self.mismatch(node, "a whole number", None);
-                return None;
-            }
-        };
-        if number < least || number > most {
-            let message = format!("`{}` is {number}, which is out of bounds", self.name());
-            let hint = match most {
-                i64::MAX => format!("the least is {least}"),
-                _ => format!("write a number from {least} to {most}"),
-            };
-            self.report
-                .add(Problem::error("value", node.span, message).hint(hint));
-            return None;
-        }
-        Some(with(node, Value::Int(number, None)))
-    }
-
-    fn float(&mut self, node: &Node) -> Option<Node> {
-        let number = match &node.value {
-            Value::Int(..) => return Some(node.clone()),
-            Value::Float(number, _) if number.is_finite() => *number,
-            Value::Text(text) => self.read(node, value::number(text))?,
-            _ => {
-                self.mismatch(node, "a number", None);
-                return None;
-            }
-        };
-        Some(with(node, Value::Float(number, None)))
-    }
-
-    fn form(&mut self, node: &Node, form: Form) -> Option<Node> {
-        let text = scalar_text(&self.scalar(node)?)?;
-        let is_number = matches!(node.value, Value::Int(..) | Value::Float(..));
-        let fits = match form {
-            Form::Duration => value::duration(&text).map(|_| ()),
-            Form::Bytes => value::bytes(&text).map(|_| ()),
-            Form::ByteCount => {
-                let number = self.read(node, value::bytes(&text))?;
-                return Some(with(node, Value::Int(number, None)));
-            }
-            Form::Integer => value::integer(&text).map(|_| ()),
-            Form::Number => value::number(&text).map(|_| ()),
-            Form::Micros => {
-                let number = self.read(node, value::microseconds(&text))?;
-                return Some(with(node, Value::Int(number, None)));
-            }
-            Form::Restart => value::restart(&text).map(|_| ()),
-            Form::Expose => value::expose(&text).map(|_| ()),
-            Form::Published => {
-                let published = self.read(node, value::published(&text))?;
-                return Some(with(
-                    node,
-                    match published {
-                        Published::Port(port) => Value::Int(port.into(), None),
-                        _ => Value::Text(text.into()),
-                    },
-                ));
-            }
-            Form::Protocol => value::protocol(&text).map(|_| ()),
-        };
-        self.read(node, fits)?;
-        match form {
-            Form::Restart | Form::Protocol | Form::Duration if is_number => self.text(node),
-            Form::Restart if node.as_bool().is_some() => Some(with(node, Value::Text("no".into()))),
-            _ => Some(node.clone()),
-        }
-    }
-
-    fn word(&mut self, node: &Node, words: &[&str]) -> Option<Node> {
-        let node = self.text(node)?;
-        let text = node.as_str()?;
-        if words.contains(&text) {
-            return Some(node);
-        }
-        let message = format!("`{}` cannot be `{}`", self.name(), shortened(text));
-        let hint = match self.report.nearest(text, words.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("write {}", choice(words)),
-        };
-        self.report
-            .add(Problem::error("value", node.span, message).hint(hint));
-        None
-    }
-
-    fn path_or_url(&mut self, node: &Node) -> Option<Node> {
-        let node = self.text(node)?;
-        let text = node.as_str()?;
-        if is_url(text) {
-            return Some(node);
-        }
-        let path = self.base.absolute(text);
-        Some(with(&node, Value::Text(path.into())))
-    }
-
-    fn command(&mut self, node: &Node) -> Option<Node> {
-        match &node.value {
-            Value::Text(text) => {
-                self.read(node, value::words(text))?;
-                Some(node.clone())
-            }
-            Value::List(items) => Some(self.items(node, items, &Shape::Text)),
-            Value::Map(_) | Value::Reference(_) => {
-                self.mismatch(node, "a text or a list of texts", None);
-                None
-            }
-            _ => self.text(node),
         }
     }
 
@@ -405,9 +259,7 @@ impl Shaper<'_> {
                 ..entry.clone()
             });
         }
-        if node.tag != yaml::Tag::Reset {
-            self.required(node, map, object);
-        }
+        self.required(node, map, object);
         Some(with(node, Value::Map(Arc::new(out))))
     }
 
@@ -469,88 +321,6 @@ impl Shaper<'_> {
         self.report
             .add(Problem::error("unknown-key", entry.span, message).hint(hint));
         near
-    }
-
-    fn port_list(&mut self, node: &Node) -> Option<Node> {
-        let Some(items) = node.as_list() else {
-            self.mismatch(node, "a list", None);
-            return None;
-        };
-        let mut out = Vec::new();
-        for (at, item) in items.iter().enumerate() {
-            self.path.push(format!("[{at}]"));
-            match &item.value {
-                Value::Map(_) => out.extend(self.object(item, &schema::PORT)),
-                _ => out.extend(self.short_ports(item).unwrap_or_default()),
-            }
-            self.path.pop();
-        }
-        Some(with(node, Value::List(Arc::new(out))))
-    }
-
-    fn short_ports(&mut self, item: &Node) -> Option<Vec<Node>> {
-        let text = scalar_text(&self.scalar(item)?)?;
-        let ports = self.read(item, value::ports(&text))?;
-        self.ports += ports.len();
-        if self.ports > MAX_PORTS {
-            let message = format!("the file publishes over {MAX_PORTS} ports");
-            self.report
-                .add(Problem::error("too-large", item.span, message));
-            return None;
-        }
-        Some(
-            ports
-                .into_iter()
-                .map(|port| long_port(port, item))
-                .collect(),
-        )
-    }
-
-    fn mount(&mut self, node: &Node) -> Option<Node> {
-        if node.as_map().is_some() {
-            let long = self.object(node, &schema::MOUNT)?;
-            return Some(self.long_mount(long));
-        }
-        let node = self.text(node)?;
-        let text = node.as_str()?;
-        let Some(parts) = short::mount_parts(text) else {
-            let message = format!("`{}` is not a volume", shortened(text));
-            self.report.add(
-                Problem::error("value", node.span, message)
-                    .hint("volumes look like `data:/path`, `./folder:/path:ro` or `/path`"),
-            );
-            return None;
-        };
-        let mut new = match parts.source {
-            None => return Some(node.clone()),
-            Some(source) if is_path(source) => self.base.absolute(source),
-            Some(source) => source.to_owned(),
-        };
-        new.push(':');
-        new.push_str(parts.target);
-        if let Some(mode) = parts.mode {
-            new.push(':');
-            new.push_str(mode);
-        }
-        Some(with(&node, Value::Text(new.into())))
-    }
-
-    fn long_mount(&mut self, node: Node) -> Node {
-        let Some(map) = node.as_map() else {
-            return node;
-        };
-        let is_bind = map.get("type").and_then(Node::as_str) == Some("bind");
-        let mut map = map.clone();
-        for entry in &mut map.entries {
-            if is_bind
-                && &*entry.key == "source"
-                && let Some(path) = entry.value.as_str()
-            {
-                let path = self.base.absolute(path);
-                entry.value = Node::text(path, entry.value.span);
-            }
-        }
-        with(&node, Value::Map(Arc::new(map)))
     }
 
     fn map<'n>(&mut self, node: &'n Node) -> Option<&'n Map> {
@@ -627,30 +397,6 @@ fn without_repeats(node: &Node) -> Node {
         .iter()
         .filter(|item| scalar_text(item).is_none_or(|text| seen.insert(text)));
     with(node, Value::List(Arc::new(kept.cloned().collect())))
-}
-
-fn long_port(port: ShortPort, item: &Node) -> Node {
-    let node = |value| Node::new(value, item.span);
-    let mut entries: Vec<(Arc<str>, Node)> = Vec::new();
-    if let Some(ip) = port.host_ip {
-        entries.push(("host_ip".into(), node(Value::Text(ip.into()))));
-    }
-    if let Some(protocol) = port.protocol {
-        let name = match protocol {
-            crate::project::Protocol::Tcp => "tcp",
-            crate::project::Protocol::Udp => "udp",
-            crate::project::Protocol::Sctp => "sctp",
-        };
-        entries.push(("protocol".into(), node(Value::Text(name.into()))));
-    }
-    let published = match port.published {
-        Published::Ephemeral => None,
-        Published::Port(port) => Some(Value::Int(port.into(), None)),
-        Published::Range(first, last) => Some(Value::Text(format!("{first}-{last}").into())),
-    };
-    entries.extend(published.map(|value| ("published".into(), node(value))));
-    entries.push(("target".into(), node(Value::Int(port.target.into(), None))));
-    short::map(item.span, entries)
 }
 
 /// Whether the source of a short volume is a path, not a name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NetworkName, ServiceName};
+use super::{NetworkName, Service, ServiceName};
 
 /// What a service is connected to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,5 +77,16 @@ pub struct ExternalLink {
 impl Default for Networking {
     fn default() -> Self {
         Self::Networks(BTreeMap::new())
+    }
+}
+
+impl Service {
+    /// The networks that it is in.
+    pub fn networks(&self) -> impl Iterator<Item = &NetworkName> {
+        let networks = match &self.networking {
+            Networking::Networks(networks) => Some(networks.keys()),
+            _ => None,
+        };
+        networks.into_iter().flatten()
     }
 }

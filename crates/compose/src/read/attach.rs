@@ -12,17 +12,6 @@ use crate::project::{
 use crate::shape::shortened;
 use crate::value::{self, scalar_text};
 
-impl Service {
-    /// The networks that it is in.
-    pub fn networks(&self) -> impl Iterator<Item = &NetworkName> {
-        let networks = match &self.networking {
-            Networking::Networks(networks) => Some(networks.keys()),
-            _ => None,
-        };
-        networks.into_iter().flatten()
-    }
-}
-
 impl Reader<'_, '_> {
     pub(super) fn networking(&mut self, node: &Node) -> Networking {
         let mode = node.get("network_mode").filter(|mode| !mode.is_null());
