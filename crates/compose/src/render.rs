@@ -37,7 +37,7 @@ pub(crate) fn config(normal: &Node) -> Map {
     printed.as_map().cloned().unwrap_or_default()
 }
 
-/// Keys in order, `$` as `$$`.
+/// Keys in order, `$` in values as `$$`: keys have no variables.
 fn printed(node: &Node) -> Node {
     let escaped = |text: &str| -> Arc<str> { text.replace('$', "$$").into() };
     let value = match &node.value {
@@ -48,7 +48,7 @@ fn printed(node: &Node) -> Node {
                 .entries
                 .iter()
                 .map(|entry| Entry {
-                    key: escaped(&entry.key),
+                    key: Arc::clone(&entry.key),
                     span: entry.span,
                     value: printed(&entry.value),
                 })
