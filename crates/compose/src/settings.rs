@@ -24,7 +24,6 @@ const OVERRIDES: [&str; 4] = [
 ];
 
 /// A request with all its defaults filled in.
-#[derive(Debug)]
 pub(crate) struct Settings {
     /// Absolute paths.
     pub(crate) files: Vec<String>,
@@ -38,14 +37,16 @@ pub(crate) struct Settings {
 /// Nothing when there are no files: then it is reported.
 pub(crate) fn settings(loader: &mut Loader<'_>, request: &Request) -> Option<Settings> {
     let given = given_files(request, &request.environment);
-    let folder = match (&request.project_directory, given.first()) {
+    let mut folder = match (&request.project_directory, given.first()) {
         (Some(folder), _) => absolute(request, folder),
         (None, Some(first)) => path::parent(first).to_owned(),
         (None, None) => absolute(request, "."),
     };
     let mut values = values(loader, request, &folder);
     let mut files = given_files(request, &values);
-    let mut folder = folder;
+    if let (None, Some(first)) = (&request.project_directory, files.first()) {
+        path::parent(first).clone_into(&mut folder);
+    }
     if files.is_empty() {
         files = usual_files(loader, request, &folder)?;
         let found = path::parent(&files[0]).to_owned();
@@ -116,6 +117,7 @@ fn usual_files(loader: &mut Loader<'_>, request: &Request, folder: &str) -> Opti
             .filter(|path| loader.exists(path))
             .collect();
         if let Some(first) = found.first() {
+            several(loader, &found);
             let changes = OVERRIDES.iter().map(join).find(|path| loader.exists(path));
             return Some(
                 [Some(first.clone()), changes]
@@ -138,6 +140,22 @@ fn usual_files(loader: &mut Loader<'_>, request: &Request, folder: &str) -> Opti
             NAMES.map(|name| format!("`{name}`")).join(", ")
         )));
     None
+}
+
+/// Says which of several usual names counts.
+fn several(loader: &mut Loader<'_>, found: &[String]) {
+    if let [first, second, ..] = found {
+        let message = format!(
+            "`{}` counts, `{}` is not read",
+            loader.shown(first),
+            loader.shown(second)
+        );
+        let span = start(loader, first);
+        loader.report.add(
+            Problem::warning("file", span, message)
+                .hint("remove one of them, or name the right one with `-f`"),
+        );
+    }
 }
 
 /// The variables of files, and over them those of the process.

@@ -329,10 +329,20 @@ impl Shaper<'_> {
         }
         let hint = match &node.value {
             Value::List(_) => Some("leave out the `-`".to_owned()),
+            Value::Text(text) if self.is_in(&["depends_on", "networks"]) => {
+                Some(format!("write `[{}]`", shortened(text)))
+            }
             _ => None,
         };
         self.mismatch(node, "a mapping", hint);
         None
+    }
+
+    /// Whether the value at hand stands under one of these keys.
+    fn is_in(&self, keys: &[&str]) -> bool {
+        self.path
+            .last()
+            .is_some_and(|last| keys.contains(&last.as_str()))
     }
 
     fn mismatch(&mut self, node: &Node, wanted: &str, hint: Option<String>) {
