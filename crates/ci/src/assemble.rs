@@ -13,7 +13,7 @@ use crate::graph::{Graph, Job, Parallel, Trigger, TriggerInclude, TriggerTarget}
 use crate::read;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
-use crate::yaml::{Map, Node, to_json};
+use yaml::{Map, Node, to_json};
 
 /// Jobs of one `parallel`.
 const MAX_PARALLEL: usize = 200;

@@ -15,11 +15,11 @@ use crate::load::Loader;
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::scope::{Outside, Scope};
-use crate::yaml::{Map, Node, Span, Value, weight};
 use crate::{
     AutoCancel, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose, Sources, danger, read,
     reference,
 };
+use yaml::{Map, Node, Span, Value, weight};
 
 /// What came of a compilation.
 #[derive(Debug, Clone)]
@@ -61,17 +61,14 @@ impl Compiled {
     /// The file with all that it includes, merged, with `extends` and references carried out, as
     /// YAML: compiled again it gives the same graph. Empty when the file could not be read.
     pub fn merged_yaml(&self) -> String {
-        self.merged
-            .as_ref()
-            .map(crate::yaml::emit)
-            .unwrap_or_default()
+        self.merged.as_ref().map(yaml::emit).unwrap_or_default()
     }
 
     /// The same as JSON, with the keys in alphabetical order.
     pub fn merged_json(&self) -> serde_json::Value {
         let tree = self.merged.clone().unwrap_or_default();
         let value = Value::Map(Arc::new(tree));
-        crate::yaml::to_json(&Node::new(value, Span::default()))
+        yaml::to_json(&Node::new(value, Span::default()))
     }
 
     /// All diagnostics as plain text.
@@ -100,7 +97,7 @@ pub fn compile(input: &Input) -> Compiled {
     }
     let graph = done
         .graph
-        .filter(|_| report.errors == 0 && wanted.is_empty());
+        .filter(|_| report.errors() == 0 && wanted.is_empty());
     let left_out = done.left_out.into_iter();
     let left_out = left_out
         .map(|(job, stage, reason, span)| LeftOut {
@@ -188,7 +185,7 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
         any = true;
         drafts.extend(Draft::new(entry, &context, report));
     }
-    if !any && report.errors == 0 {
+    if !any && report.errors() == 0 {
         let message = "there is no job in this file";
         let problem = match facts.input.purpose {
             Purpose::Create => Problem::error("no-jobs", first_span(&tree), message),

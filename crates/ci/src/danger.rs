@@ -11,7 +11,7 @@ mod undefined;
 
 use crate::draft::{Context, Draft};
 use crate::report::{Problem, Report};
-use crate::yaml::{Node, Span, Value};
+use yaml::{Node, Span, Value};
 
 /// Looks at all jobs.
 pub(crate) fn look(drafts: &[Draft], context: &Context<'_>, report: &mut Report) {

@@ -8,14 +8,14 @@ use model::Variable;
 
 use crate::globals::Globals;
 use crate::graph::{AllowFailure, When};
-use crate::nearest::nearest;
 use crate::policy;
 use crate::read::{self, Name};
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts, describe};
 use crate::schema::{GLOBAL, JOB, What, check, check_map};
 use crate::scope::{Outside, Scope};
-use crate::yaml::{Entry, Map, Node, Span, Value};
+use yaml::nearest;
+use yaml::{Entry, Map, Node, Span, Value};
 
 /// What all jobs are looked at with.
 pub(crate) struct Context<'c> {
@@ -58,10 +58,10 @@ pub(crate) struct Terms {
 impl Draft {
     pub(crate) fn new(entry: &Entry, context: &Context<'_>, report: &mut Report) -> Option<Self> {
         let own = entry.value.as_map()?;
-        let before = report.errors;
+        let before = report.errors();
         check_job(entry, own, context, report);
         let stage = stage(own, context.globals, report)?;
-        if report.errors > before {
+        if report.errors() > before {
             return None;
         }
         let map = with_defaults(own, context.globals);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::merge::merge_maps;
 use crate::report::{Problem, Report};
-use crate::yaml::{Entry, Map, Node, Span, Value};
+use yaml::{Entry, Map, Node, Span, Value};
 
 /// Levels of jobs, from a job to the last that it extends.
 const MAX_LEVELS: usize = 11;

@@ -8,7 +8,7 @@ use model::Variable;
 use crate::read::{self, Name};
 use crate::report::{Problem, Report};
 use crate::schema::{DEFAULT, GLOBAL, What, check};
-use crate::yaml::{Entry, Map, Node, Value};
+use yaml::{Entry, Map, Node, Value};
 
 /// Keywords that may also stand at the top of the file in place of in `default`.
 const OLD_DEFAULTS: [&str; 5] = [

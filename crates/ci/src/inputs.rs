@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::expression::Patterns;
-use crate::nearest::nearest;
 use crate::report::{Problem, Report};
 use crate::schema::{SPEC, SPEC_INPUT, What, check_map};
 use crate::scope::Scope;
-use crate::yaml::{Entry, Map, Node, Span, Value};
+use yaml::nearest;
+use yaml::{Entry, Map, Node, Span, Value};
 
 /// Texts that interpolation may make, in bytes.
 const MAX_MADE: usize = 16 << 20;
@@ -425,6 +425,6 @@ fn as_text(node: &Node) -> String {
     match node.scalar_text() {
         Some(text) => text.to_string(),
         None if node.is_null() => String::new(),
-        None => crate::yaml::to_json(node).to_string(),
+        None => yaml::to_json(node).to_string(),
     }
 }

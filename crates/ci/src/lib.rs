@@ -5,10 +5,8 @@
 //! knows no file system, network, clock or runner. What a runner cannot do is carried all the same.
 
 mod compile;
-mod diagnostic;
 mod graph;
 mod input;
-mod render;
 mod variables;
 
 mod assemble;
@@ -21,7 +19,6 @@ mod globals;
 mod inputs;
 mod load;
 mod merge;
-mod nearest;
 mod policy;
 mod read;
 mod reference;
@@ -29,10 +26,8 @@ mod report;
 mod rules;
 mod schema;
 mod scope;
-mod yaml;
 
 pub use compile::{Compiled, LeftOut, compile, compile_with};
-pub use diagnostic::{Diagnostic, Level, Place};
 pub use graph::{
     AllowFailure, Artifacts, AutoCancel, Cache, CacheKey, CachePolicy, Environment,
     EnvironmentAction, Graph, Hooks, IdToken, Image, Job, JobFailureCancel, Matrix, Need,
@@ -40,6 +35,6 @@ pub use graph::{
     TriggerTarget, When,
 };
 pub use input::{Changes, Fetched, Input, Layers, Location, Purpose, Source};
-pub use render::Sources;
 pub use schema::json_schema;
 pub use variables::{expand, expand_text, merge};
+pub use yaml::{Diagnostic, Level, Place, Sources};

@@ -12,8 +12,8 @@ use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::schema::{GLOBAL, What, check};
 use crate::scope::Scope;
-use crate::yaml::{self, Map, Node, Span, Value};
 use crate::{Fetched, Input, Location, Purpose};
+use yaml::{Map, Node, Span, Value};
 
 /// Files of one pipeline (GitLab's default).
 const MAX_FILES: usize = 150;
@@ -60,7 +60,7 @@ impl<'l> Loader<'l> {
         let file = self.report.file(&self.input.name, &self.input.text, None);
         let mut given = Values::new();
         for (name, text) in &self.input.inputs {
-            let documents = yaml::parse(file, text, self.report).unwrap_or_default();
+            let documents = self.report.parse(file, text).unwrap_or_default();
             let span = yaml_start(file);
             let value = documents.into_iter().next().map(|node| node.value);
             let node = Node::new(value.unwrap_or(Value::Null), span);
@@ -72,8 +72,8 @@ impl<'l> Loader<'l> {
     fn file(&mut self, file: u32, text: &str, given: &Values, at: Span) -> Option<Map> {
         let has_blocks = text.contains("$[[");
         let documents = match has_blocks {
-            true => yaml::parse(file, &protect(text), self.report)?,
-            false => yaml::parse(file, text, self.report)?,
+            true => self.report.parse(file, &protect(text))?,
+            false => self.report.parse(file, text)?,
         };
         let content = self.content(file, documents, has_blocks, given, at)?;
         let Some(include) = content.get("include") else {
@@ -146,10 +146,10 @@ impl<'l> Loader<'l> {
     }
 
     fn included(&mut self, include: &Node) -> Vec<Map> {
-        let before = self.report.errors;
+        let before = self.report.errors();
         let shape = &GLOBAL.key("include").expect("`include` is a keyword").shape;
         check(include, shape, &What::FILE.key("include"), self.report);
-        if self.report.errors > before && !matches!(include.value, Value::List(_)) {
+        if self.report.errors() > before && !matches!(include.value, Value::List(_)) {
             return Vec::new();
         }
         let mut entries = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::yaml::{Entry, Map, Node, Value};
+use yaml::{Entry, Map, Node, Value};
 
 /// `over` on top of `base`.
 pub(crate) fn merge(base: &Node, over: &Node) -> Node {

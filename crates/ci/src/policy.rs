@@ -3,8 +3,8 @@
 use crate::report::Report;
 use crate::rules::{Facts, texts};
 use crate::scope::Scope;
-use crate::yaml::{Map, Node};
 use crate::{Input, Source};
+use yaml::{Map, Node};
 
 /// Whether a job runs; else the keyword that says no.
 pub(crate) fn allows(

@@ -13,8 +13,8 @@ use crate::graph::{
 use crate::report::{Problem, Report};
 use crate::rules::texts;
 use crate::schema::duration;
-use crate::yaml::{Map, Node, Value, to_json};
 use crate::{AutoCancel, JobFailureCancel, NewCommitCancel};
+use yaml::{Map, Node, Value, to_json};
 
 pub(crate) fn text(map: &Map, key: &str) -> Option<String> {
     map.get(key)?.scalar_text().map(|text| text.to_string())
@@ -174,7 +174,7 @@ fn service(node: &Node, report: &mut Report) -> Service {
 
 pub(crate) fn artifacts(map: &Map) -> Artifacts {
     let reports = map.get("reports").and_then(Node::as_map);
-    let report = |entry: &crate::yaml::Entry| {
+    let report = |entry: &yaml::Entry| {
         let paths = entry.value.get("path").unwrap_or(&entry.value);
         (entry.key.to_string(), strings(Some(paths)))
     };
@@ -266,7 +266,7 @@ pub(crate) fn release(map: &Map) -> Release {
 }
 
 pub(crate) fn id_tokens(map: &Map) -> BTreeMap<String, IdToken> {
-    let token = |entry: &crate::yaml::Entry| {
+    let token = |entry: &yaml::Entry| {
         let aud = strings(entry.value.get("aud"));
         (entry.key.to_string(), IdToken { aud })
     };

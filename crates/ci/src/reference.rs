@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::report::{Problem, Report};
-use crate::yaml::{Entry, Map, Node, Value};
+use yaml::{Entry, Map, Node, Value};
 
 /// References that lead to references.
 const MAX_STEPS: usize = 10;

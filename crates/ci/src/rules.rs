@@ -11,8 +11,8 @@ use crate::expression::{self, Expression, Patterns};
 use crate::glob::glob;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
-use crate::yaml::{Node, Span, Value};
 use crate::{Changes, Input};
+use yaml::{Node, Span, Value};
 
 /// What rules are held against, with what was already found out.
 pub(crate) struct Facts<'i> {

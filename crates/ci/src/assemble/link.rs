@@ -8,7 +8,7 @@ use crate::draft::{Context, Draft, Fate, Terms};
 use crate::graph::{Graph, Need};
 use crate::read;
 use crate::report::{Problem, Report};
-use crate::yaml::{Node, Span, Value, to_json};
+use yaml::{Node, Span, Value, to_json};
 
 /// Names in one `needs` (GitLab's default).
 const MAX_NEEDS: usize = 50;

@@ -7,7 +7,7 @@ use crate::draft::{Draft, Fate};
 use crate::graph::{AllowFailure, When};
 use crate::read;
 use crate::report::{Problem, Report};
-use crate::yaml::{Node, Span};
+use yaml::{Node, Span};
 
 /// A job that brings a release to a host.
 struct Deploy<'d> {

@@ -2,7 +2,7 @@
 
 use crate::draft::Draft;
 use crate::report::{Problem, Report};
-use crate::yaml::Node;
+use yaml::Node;
 
 const MOVING: [&str; 10] = [
     "latest", "main", "master", "stable", "edge", "dev", "develop", "nightly", "rolling", "lts",

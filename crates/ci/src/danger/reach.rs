@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::expression::{self, Expression, Operator, Patterns};
 use crate::read;
 use crate::report::{Problem, Report};
-use crate::yaml::{Node, Span, Value};
+use yaml::{Node, Span, Value};
 
 /// What is known of a text.
 #[derive(Debug, Clone, PartialEq)]

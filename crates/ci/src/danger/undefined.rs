@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Line;
 use crate::draft::{Context, Draft};
 use crate::report::{Problem, Report};
-use crate::yaml::Node;
+use yaml::Node;
 
 pub(crate) fn look(draft: &Draft, lines: &[Line<'_>], context: &Context<'_>, report: &mut Report) {
     let mut uses = Vec::new();

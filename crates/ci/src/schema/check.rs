@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{List, Map, Shape, Text, text};
 use crate::report::{Problem, Report};
-use crate::yaml::{Entry, Node, Value};
+use yaml::{Entry, Node, Value};
 
 /// What is being checked, for messages: `` an entry of `cache:key:files` of job `build` ``. It is a
 /// chain on the stack, as most values are right and need no name.
@@ -141,7 +141,7 @@ fn check_either(node: &Node, shapes: &[Shape], what: &What<'_>, report: &mut Rep
             let passes = |shape: &&&Shape| {
                 let mut trial = Report::trial();
                 check(node, shape, what, &mut trial);
-                trial.errors == 0
+                trial.errors() == 0
             };
             match fitting.iter().find(passes) {
                 Some(shape) => check(node, shape, what, report),
@@ -172,7 +172,7 @@ fn mismatch(node: &Node, shape: &Shape, what: &What<'_>) -> Problem {
             Shape::Text(_) | Shape::Script { .. } | Shape::Word(_),
         ) => problem.hint("put quotes around it"),
         (Value::Text(text), Shape::Integer(..) | Shape::Bool)
-            if !matches!(super::super::yaml::plain(text), Value::Text(_)) =>
+            if !matches!(yaml::plain(text, yaml::Dialect::Psych), Value::Text(_)) =>
         {
             problem.hint("take the quotes away")
         }
@@ -182,7 +182,7 @@ fn mismatch(node: &Node, shape: &Shape, what: &What<'_>) -> Problem {
 }
 
 /// A text with `: ` in it that became a mapping: its key is no single word.
-fn is_accident(map: &crate::yaml::Map) -> bool {
+fn is_accident(map: &yaml::Map) -> bool {
     let word = |key: &str| {
         key.chars()
             .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
