@@ -14,7 +14,16 @@ pub const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ntarget";
 /// See the module.
 pub struct RawTarget {
     pub address: SocketAddr,
-    connections: Arc<Mutex<Vec<Vec<u8>>>>,
+    connections: Arc<Mutex<Vec<Seen>>>,
+}
+
+/// What came on one connection, and how much of it has been told. It is judged from its beginning each
+/// time, as what has been told may be half of something.
+#[derive(Default)]
+struct Seen {
+    bytes: Vec<u8>,
+    told: usize,
+    whole: usize,
 }
 
 /// What reached a target.
@@ -39,7 +48,7 @@ impl RawTarget {
             while let Ok((stream, _)) = listener.accept().await {
                 let place = {
                     let mut connections = connections.lock().unwrap();
-                    connections.push(Vec::new());
+                    connections.push(Seen::default());
                     connections.len() - 1
                 };
                 tokio::spawn(serve(stream, Arc::clone(&connections), place));
@@ -51,28 +60,35 @@ impl RawTarget {
     /// What came since the last time, judged.
     pub fn reached(&self) -> Reached {
         let mut reached = Reached::default();
-        for bytes in self.connections.lock().unwrap().iter_mut() {
-            match judge_all(bytes) {
+        for seen in self.connections.lock().unwrap().iter_mut() {
+            if seen.bytes.len() == seen.told {
+                continue;
+            }
+            seen.told = seen.bytes.len();
+            match judge_all(&seen.bytes) {
                 Ok((whole, partial)) => {
-                    reached.whole.extend(whole);
+                    let count = whole.len();
+                    reached.whole.extend(whole.into_iter().skip(seen.whole));
                     reached.partial += usize::from(partial);
+                    seen.whole = count;
                 }
                 Err(why) => {
-                    let bytes = String::from_utf8_lossy(bytes).into_owned();
+                    let bytes = String::from_utf8_lossy(&seen.bytes).into_owned();
                     reached.forbidden.push(format!("{why} in {bytes:?}"));
                 }
             }
-            bytes.clear();
         }
         reached
     }
 }
 
-async fn serve(mut stream: TcpStream, connections: Arc<Mutex<Vec<Vec<u8>>>>, place: usize) {
+async fn serve(mut stream: TcpStream, connections: Arc<Mutex<Vec<Seen>>>, place: usize) {
     let mut open = Vec::new();
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut bytes).await {
-        connections.lock().unwrap()[place].extend(&bytes[..count]);
+        connections.lock().unwrap()[place]
+            .bytes
+            .extend(&bytes[..count]);
         open.extend(&bytes[..count]);
         while let Verdict::Whole(request) = judge(&open) {
             open.drain(..request.length);
