@@ -41,4 +41,4 @@ lint:
 
 bench:
 	@scripts/setup bench
-	cargo bench --package lotse --bench figures
+	cargo bench --package lotse --bench figures --bench proxies
