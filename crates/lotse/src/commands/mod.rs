@@ -2,6 +2,7 @@
 //! 70 Lotse itself is.
 
 mod ci;
+mod compose;
 mod edge;
 mod job;
 mod lab;
@@ -42,6 +43,7 @@ enum Command {
     Pipeline(pipeline::Arguments),
     Job(job::Arguments),
     Ci(ci::Arguments),
+    Compose(compose::Arguments),
     Token(token::Arguments),
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
@@ -62,6 +64,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Job(arguments) => client(job::run(arguments, screen)),
         Command::Ci(arguments) => {
             ci::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
+        }
+        Command::Compose(arguments) => {
+            compose::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
         }
         Command::Token(arguments) => client(token::run(arguments, screen)),
         Command::Edge(command) => service(edge::run(command)),
