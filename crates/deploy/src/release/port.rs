@@ -91,7 +91,11 @@ impl Release {
                 listen,
             }
         });
-        routes.collect()
+        let mut routes: Vec<Route> = routes.collect();
+        routes.sort_by(|one, other| {
+            (one.listen.port, &one.listen).cmp(&(other.listen.port, &other.listen))
+        });
+        routes
     }
 
     /// The published port through which `health` is asked: the one it names; else the first that
