@@ -93,10 +93,7 @@ impl Site<'_> {
     pub(super) fn clear(&self) -> Vec<PlannedStep> {
         let mut steps = Vec::new();
         if self.from != Some(self.to.number) {
-            steps.push(PlannedStep::new(
-                self.retire_step(self.to.number),
-                "it has failed; it is kept for its logs",
-            ));
+            steps.extend(self.tidy_failed());
             let gone = self.former().map_or_else(
                 || self.to.names_of(Kind::Standing),
                 |former| {

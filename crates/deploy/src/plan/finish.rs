@@ -16,16 +16,17 @@ use crate::step::Step;
 
 impl Site<'_> {
     pub(super) fn finish(&self) -> Vec<PlannedStep> {
-        let kept = self.kept();
-        let mut steps = self.retire();
+        let to = self.to.number;
+        let kept = self.kept(Some(to), self.from);
+        let mut steps = self.retire(
+            Some(to),
+            "no traffic goes there any more; a rollback can start it again",
+        );
         steps.extend(self.retire_standing());
         steps.extend(self.remove(&kept));
         steps.extend(self.forget(&kept));
-        let open = self.seen.record.under_way.is_some()
-            || !self.is_in_place()
-            || !self.is_proved()
-            || !steps.is_empty();
-        if open {
+        let begun = self.seen.record.under_way.is_some();
+        if begun || !self.is_in_place() || !self.is_proved() || !steps.is_empty() {
             steps.push(PlannedStep::new(
                 Step::Record {
                     entry: Entry::Close,
@@ -36,9 +37,22 @@ impl Site<'_> {
         steps
     }
 
-    /// The stacks that stay: the release's, the one before it, then the newest that were good.
-    fn kept(&self) -> BTreeSet<ReleaseNumber> {
-        let to = self.to.number;
+    /// Stops and removes what a release that has failed leaves behind. Its own stack is kept for its
+    /// logs, until the next one fails or comes.
+    pub(super) fn tidy_failed(&self) -> Vec<PlannedStep> {
+        let mut kept = self.kept(self.from, None);
+        kept.insert(self.to.number);
+        let mut steps = self.retire(self.from, "it has failed; it is kept for its logs");
+        steps.extend(self.remove(&kept));
+        steps
+    }
+
+    /// The stacks that stay: the one that serves, the one before it, then the newest that were good.
+    fn kept(
+        &self,
+        serves: Option<ReleaseNumber>,
+        before: Option<ReleaseNumber>,
+    ) -> BTreeSet<ReleaseNumber> {
         let good = self
             .seen
             .record
@@ -50,47 +64,39 @@ impl Site<'_> {
             .map(|(number, _)| *number)
             .filter(|number| self.seen.stacks.contains_key(number));
         let mut kept = BTreeSet::new();
-        for number in self
-            .from
+        for number in before
             .into_iter()
             .chain(good)
-            .filter(|number| *number != to)
+            .filter(|number| Some(*number) != serves)
         {
             if kept.len() < self.policy.keep {
                 kept.insert(number);
             }
         }
-        kept.insert(to);
+        kept.extend(serves);
         kept
     }
 
-    fn retire(&self) -> Vec<PlannedStep> {
-        let to = self.to.number;
-        let mut live: Vec<ReleaseNumber> = self
+    /// Stops all stacks but the one that serves then.
+    fn retire(&self, serves: Option<ReleaseNumber>, why: &str) -> Vec<PlannedStep> {
+        let up = self
             .seen
             .stacks
             .keys()
             .copied()
-            .filter(|number| self.seen.is_stack_up(*number))
-            .collect();
-        // The stack that serves now will be up then, even if it is being started on the way.
-        live.extend(
-            self.seen
-                .serving()
-                .filter(|serving| !live.contains(serving)),
-        );
-        live.retain(|number| *number != to);
+            .filter(|number| self.seen.is_stack_up(*number));
+        let mut live: BTreeSet<ReleaseNumber> = up.collect();
+        live.extend(self.seen.serving());
+        if serves != Some(self.to.number) {
+            live.insert(self.to.number);
+        }
+        live.retain(|number| Some(*number) != serves);
         live.into_iter()
-            .map(|number| {
-                PlannedStep::new(
-                    self.retire_step(number),
-                    "no traffic goes there any more; a rollback can start it again",
-                )
-            })
+            .map(|number| PlannedStep::new(self.retire_step(number), why))
             .collect()
     }
 
-    pub(super) fn retire_step(&self, release: ReleaseNumber) -> Step {
+    fn retire_step(&self, release: ReleaseNumber) -> Step {
         let known = self.releases.get(&release);
         let mut waves = known
             .map(|known| known.waves(&known.names_of(Kind::Released)))

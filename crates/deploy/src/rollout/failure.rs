@@ -1,5 +1,9 @@
 //! What follows from a failure: the way back, or a note of what was left.
 
+use std::collections::BTreeSet;
+
+use compose::project::FailureAction;
+
 use super::Rollout;
 use super::event::{Failure, FailureKind, Ill, StepId};
 use super::outcome::{Cause, Leftover, Outcome, Reason};
@@ -9,7 +13,6 @@ use crate::plan::PlannedStep;
 use crate::problem::{Problem, Problems};
 use crate::record::Entry;
 use crate::step::Step;
-use compose::project::FailureAction;
 
 impl Rollout {
     pub(super) fn step_failed(&mut self, id: StepId, failure: Failure) {
@@ -55,8 +58,10 @@ impl Rollout {
         };
         match self.phase {
             Phase::Idle | Phase::LockingFirst | Phase::LockingRest => {
-                self.outcome = Some(Outcome::Refused(Problems(Vec::new())));
-                self.turn(Phase::Unlocking);
+                self.outcome = Some(Outcome::Interrupted);
+                self.tracks
+                    .values_mut()
+                    .for_each(|track| track.queue.clear());
             }
             Phase::Preparing | Phase::Once | Phase::Rolling(_) => self.turn_back(cause),
             _ => {}
@@ -87,7 +92,7 @@ impl Rollout {
     fn failed(&mut self, host: &HostName, step: Option<&Step>, cause: Cause) {
         let alone = self.tracks.get(host).is_some_and(|track| track.failed);
         match self.phase {
-            Phase::Rolling(_) if alone => self.back_failed(host, step, &cause),
+            Phase::Rolling(_) | Phase::Turning if alone => self.back_failed(host, step, &cause),
             Phase::Preparing | Phase::Once => self.turn_back(cause),
             Phase::Rolling(_) => match self.plan.as_ref().map(|plan| plan.policy.failure_action) {
                 Some(FailureAction::Pause | FailureAction::Continue) => {
@@ -110,15 +115,27 @@ impl Rollout {
         self.turn(Phase::Turning);
     }
 
-    /// Ends what can be broken off and forgets what was to come.
+    /// Ends what can be broken off and forgets what was to come, but on hosts that are on their way
+    /// back already.
     fn turn(&mut self, phase: Phase) {
-        for track in self.tracks.values_mut() {
+        let alone: BTreeSet<HostName> = self
+            .tracks
+            .iter()
+            .filter(|(_, track)| track.failed)
+            .map(|(host, _)| host.clone())
+            .collect();
+        for (_, track) in self
+            .tracks
+            .iter_mut()
+            .filter(|(host, _)| !alone.contains(*host))
+        {
             track.queue.clear();
         }
-        let stoppable = self
+        let running = self
             .running
             .iter()
-            .filter(|(_, running)| running.step.is_stoppable());
+            .filter(|(_, running)| !alone.contains(&running.host));
+        let stoppable = running.filter(|(_, running)| running.step.is_stoppable());
         let ids: Vec<StepId> = stoppable.map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.stop(id));
         self.phase = phase;
@@ -180,7 +197,12 @@ impl Rollout {
         let uncommitted = self.phase == Phase::Committing;
         if let Some(track) = self.tracks.get_mut(host) {
             track.left_alone |= uncommitted;
-            if away && !matches!(self.phase, Phase::GoingBack(_)) {
+            if away
+                && !matches!(
+                    self.phase,
+                    Phase::GoingBack(_) | Phase::Rolling(_) | Phase::Turning
+                )
+            {
                 track.queue.clear();
             }
         }

@@ -51,6 +51,8 @@ pub enum Outcome {
     },
     /// Nothing was changed.
     Refused(Problems),
+    /// The user wanted it to end before anything was changed.
+    Interrupted,
     /// Somebody else took over: all was left as it was.
     LockLost {
         /// Where.

@@ -1,14 +1,14 @@
 //! The phases of a rollout, and which follows which.
 
+use compose::project::FailureAction;
+
 use super::Rollout;
 use super::failure::verdict;
 use super::outcome::{Leftover, Outcome};
 use crate::name::HostName;
 use crate::plan::{HostPlan, Plan, PlannedStep};
 use crate::policy::Policy;
-use crate::problem::Problems;
 use crate::step::{Lease, Step};
-use compose::project::FailureAction;
 
 /// What all hosts are at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Rollout {
             Phase::Clearing => self.over_badly(),
             Phase::Unlocking => match self.outcome.take() {
                 Some(outcome) => self.end(outcome),
-                None => self.end(Outcome::Refused(Problems(Vec::new()))),
+                None => self.end(Outcome::Interrupted),
             },
             Phase::Idle | Phase::Over => self.phase = Phase::Over,
         }

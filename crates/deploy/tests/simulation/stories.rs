@@ -495,7 +495,7 @@ impl World {
 fn an_interrupt_goes_back_at_any_time() {
     let mut after = 0;
     loop {
-        after += 250;
+        after += if after < 300 { 50 } else { 250 };
         let mut world = World::after(2, &[1]);
         let mut driver = world.deploy(&App::new(2));
         driver.interrupt_after = Some(after);
@@ -507,7 +507,7 @@ fn an_interrupt_goes_back_at_any_time() {
                 assert_eq!(leftovers, []);
                 world.assert_serves(1);
             }
-            Some(Outcome::Refused(_)) => world.assert_serves(1),
+            Some(Outcome::Interrupted) => world.assert_serves(1),
             Some(Outcome::Done { .. }) => break world.assert_serves(2),
             other => panic!("{other:?}"),
         }
@@ -538,7 +538,8 @@ fn the_pause_between_batches_is_kept() {
         .deploy(&App::new(3))
         .with(|env| env.delay = Some(Span::seconds(10)))
         .run();
-    assert_eq!(world.now - before - without, 20_000);
+    let pauses = world.now - before - without;
+    assert!((20_000..20_200).contains(&pauses), "{pauses}");
 }
 
 #[test]
