@@ -197,6 +197,9 @@ impl Rollout {
         let uncommitted = self.phase == Phase::Committing;
         if let Some(track) = self.tracks.get_mut(host) {
             track.left_alone |= uncommitted;
+            if let Some(Step::Retire { release, .. }) = step {
+                track.keep_stack(*release);
+            }
             if away
                 && !matches!(
                     self.phase,

@@ -248,9 +248,7 @@ impl Rollout {
             else {
                 continue;
             };
-            if track.touched {
-                track.queue.extend(host.clear.iter().cloned());
-            }
+            track.queue.extend(host.clear.iter().cloned());
             let new = host.from != Some(plan.intent.to);
             track
                 .queue

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::event::{Moment, StepId};
 use crate::gate::Baseline;
-use crate::name::HostName;
+use crate::name::{HostName, ReleaseNumber};
 use crate::plan::PlannedStep;
 use crate::step::Step;
 
@@ -40,6 +40,13 @@ pub(super) struct Running {
 impl Track {
     pub(super) fn is_busy(&self) -> bool {
         self.current.is_some() || !self.queue.is_empty()
+    }
+
+    /// A stack that could not be stopped is not removed either.
+    pub(super) fn keep_stack(&mut self, stack: ReleaseNumber) {
+        let removes =
+            |step: &Step| matches!(step, Step::RemoveStack { release, .. } if *release == stack);
+        self.queue.retain(|planned| !removes(&planned.step));
     }
 
     pub(super) fn finish(&mut self, id: StepId) {

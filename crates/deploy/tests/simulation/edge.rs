@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deploy::release::{LeadsTo, Listen, Route};
+use deploy::release::{LeadsTo, Listen, Place, Route};
 
 use crate::engine::Engine;
 
@@ -66,10 +66,10 @@ impl Edge {
 
     /// Falls back to the targets before when the new ones fail while those stand by.
     pub fn tick(&mut self, engine: &Engine, now: u64) {
+        let released = |leads_to: &LeadsTo| leads_to.place != Place::Standing;
         let well = |routes: &Routes| {
-            routes
-                .values()
-                .all(|(_, targets)| answer(engine, targets, now))
+            let mut released = routes.values().filter(|(leads_to, _)| released(leads_to));
+            released.all(|(_, targets)| answer(engine, targets, now))
         };
         if well(&self.routes) {
             self.standby = self.standby.take().filter(|(_, until)| *until > now);

@@ -60,8 +60,8 @@ fn a_deploy_is_killed_at_every_step() {
         (App::new(3), 1),
         (
             App {
-                version: 3,
                 database: 2,
+                ..App::new(3)
             },
             1,
         ),
@@ -144,8 +144,8 @@ fn a_deploy_that_fails_is_killed_at_every_step() {
         .behaviours
         .insert(crate::project::image("ui:3"), Behaviour::Exits(100, 3));
     let app = App {
-        version: 3,
         database: 2,
+        ..App::new(3)
     };
     let begin = |world: &mut World, kill: Option<Kill>| run(world.deploy(&app), kill);
     let steps = at_every_step(&world, begin, |world, kill| {

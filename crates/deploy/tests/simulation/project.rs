@@ -5,19 +5,25 @@ use std::collections::BTreeMap;
 
 use compose::Project;
 use compose::project::{
-    Condition, Dependency, Endpoint, Healthcheck, Mount, MountKind, Network, Networking, OwnVolume,
-    Per, Port, PortMode, Protocol, Published, Service, Test, Volume, VolumeKind,
+    Condition, Dependency, Endpoint, Healthcheck, Mount, MountKind, Network, Networking, Order,
+    OwnVolume, Per, Port, PortMode, Protocol, Published, Service, Test, Volume, VolumeKind,
 };
 use deploy::release::{Draft, Image, ImageFrom, Source};
 use model::Digest;
 
 /// What a version of the application is like.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct App {
     /// Of all images but the database's.
     pub version: u32,
     /// Of the database.
     pub database: u32,
+    /// Whether the worker must not run twice.
+    pub worker_stands: bool,
+    /// Whether the database has a port that users see.
+    pub database_port: bool,
+    /// Whether there is no database at all.
+    pub no_database: bool,
 }
 
 impl App {
@@ -25,6 +31,7 @@ impl App {
         Self {
             version,
             database: 1,
+            ..Self::default()
         }
     }
 
@@ -99,23 +106,35 @@ impl App {
                 ..service("api", version)
             },
         );
-        add("worker", service("worker", version));
-        add(
-            "db",
-            Service {
-                mounts: vec![mount("rows", "/rows")],
-                healthcheck: check(),
-                ..service("db", self.database)
-            },
-        );
-        add(
-            "migrate",
-            Service {
-                once: true,
-                depends_on: with(&[("db", Condition::ServiceHealthy)]),
-                ..service("migrate", version)
-            },
-        );
+        let mut worker = service("worker", version);
+        worker.deploy.update_config.order = self.worker_stands.then_some(Order::StopFirst);
+        add("worker", worker);
+        if !self.no_database {
+            let ports = if self.database_port {
+                vec![port(5432, 5432)]
+            } else {
+                Vec::new()
+            };
+            let mounts = vec![mount("rows", "/rows")];
+            add(
+                "db",
+                Service {
+                    mounts,
+                    ports,
+                    healthcheck: check(),
+                    ..service("db", self.database)
+                },
+            );
+            let depends_on = with(&[("db", Condition::ServiceHealthy)]);
+            add(
+                "migrate",
+                Service {
+                    once: true,
+                    depends_on,
+                    ..service("migrate", version)
+                },
+            );
+        }
         let volumes = [
             ("static", Per::Release),
             ("uploads", Per::Project),

@@ -54,7 +54,10 @@ fn sequence(seed: u64) -> u64 {
         let rollback = random.below(3) == 0;
         let driver = match rollback {
             true => world.rollback(),
-            false => world.deploy(&App { version, database }),
+            false => world.deploy(&App {
+                database,
+                ..App::new(version)
+            }),
         };
         let outcome = trouble(driver, &mut random).run().outcome;
         judge(&world, outcome.as_ref(), before.filter(|_| settled));

@@ -3,10 +3,12 @@
 use compose::project::FailureAction;
 use deploy::host::State;
 use deploy::name::ReleaseNumber;
+use deploy::release::Kind;
 use deploy::span::Span;
 use deploy::{Desired, Leftover, Outcome, Problem, Problems, Reason, Step, Verdict};
 
 use crate::driver::{Driver, Run};
+use crate::edge::answer;
 use crate::engine::Behaviour;
 use crate::project::{App, image};
 use crate::world::World;
@@ -27,12 +29,32 @@ impl World {
             assert_eq!(up, [&number], "{name}");
             assert_eq!(seen.record.under_way, None, "{name}");
             assert!(seen.lock.is_none_or(|lock| !lock.is_live()), "{name}");
-            let standing: Vec<_> = seen.standing.values().flatten().collect();
-            assert_eq!(standing.len(), 1, "{name}");
-            assert_eq!(standing[0].state, State::Running, "{name}");
-            assert_eq!(
-                standing[0].hash, seen.record.releases[&number].release.services["db"].hash,
+            let release = &seen.record.releases[&number].release;
+            let standing = release
+                .of_kind(Kind::Standing)
+                .map(|(service, member)| (service, &member.hash));
+            let found = seen
+                .standing
+                .values()
+                .flatten()
+                .filter(|found| found.state == State::Running);
+            assert!(
+                standing.eq(found.map(|found| (&found.service, &found.hash))),
+                "{name}: standing services"
+            );
+            let host = &self.hosts[&name];
+            let routes = &host.edge.as_ref().unwrap().routes;
+            assert!(
+                routes
+                    .values()
+                    .all(|(_, targets)| answer(&host.engine, targets, self.now)),
                 "{name}"
+            );
+            assert!(
+                routes
+                    .keys()
+                    .eq(release.routes(None).iter().map(|route| &route.listen)),
+                "{name}: routes"
             );
             assert!(
                 seen.stacks.len() <= 3,
@@ -169,8 +191,8 @@ fn a_standing_service_is_replaced_only_when_it_changed() {
     assert_eq!(id(&world), before);
     let run = world
         .deploy(&App {
-            version: 3,
             database: 2,
+            ..App::new(3)
         })
         .run();
     assert!(run.outcome.unwrap().is_success());
@@ -249,8 +271,8 @@ fn a_bad_release_never_serves() {
             let mut world = World::after(3, &[1]);
             spoil(&mut world);
             let app = App {
-                version: 2,
                 database: if service == "db" { 2 } else { 1 },
+                ..App::new(2)
             };
             let run = world
                 .deploy(&app)
@@ -588,4 +610,49 @@ fn containers_that_died_are_healed_by_the_same_release() {
             .iter()
             .all(|(_, step)| !matches!(step, Step::RunOnce { .. }))
     );
+}
+
+#[test]
+fn a_service_changes_its_kind() {
+    let usual = App::new(2);
+    let stands = App {
+        worker_stands: true,
+        ..App::new(2)
+    };
+    let port = App {
+        database_port: true,
+        ..App::new(2)
+    };
+    let none = App {
+        no_database: true,
+        ..App::new(2)
+    };
+    let apps = [usual, stands, port, none];
+    for before in &apps {
+        for after in &apps {
+            let after = App {
+                version: 3,
+                database: 2,
+                ..after.clone()
+            };
+            let mut world = World::new(2);
+            assert!(world.deploy(before).run().outcome.unwrap().is_success());
+            world.assert_serves(1);
+            let mut bad = world.clone();
+            let last = bad.hosts.values_mut().nth(1).unwrap();
+            last.engine
+                .behaviours
+                .insert(image("api:3"), Behaviour::NeverHealthy);
+            let run = bad.deploy(&after).run();
+            assert_eq!(rolled_back(&run).1, [], "{before:?} {after:?}");
+            bad.assert_serves(1);
+            assert!(
+                world.deploy(&after).run().outcome.unwrap().is_success(),
+                "{before:?} {after:?}"
+            );
+            world.assert_serves(2);
+            assert!(world.rollback().run().outcome.unwrap().is_success());
+            world.assert_serves(1);
+        }
+    }
 }

@@ -353,24 +353,31 @@ impl World {
 
     /// Lets time pass, and users look.
     pub fn pass(&mut self, millis: u64) {
-        let end = self.now + millis;
+        let (begin, end) = (self.now, self.now + millis);
         while self.now < end {
-            self.now = end.min(self.now + 50);
-            self.check();
+            let pause = if self.now < begin + 3000 { 50 } else { 1000 };
+            self.now = end.min(self.now + pause);
+            self.look_around();
         }
     }
 
-    /// Every port of every host is served by one healthy stack; data stays.
-    pub fn check(&mut self) {
-        let now = self.now;
+    /// Every port of every host is served by one healthy stack.
+    pub fn look_around(&mut self) {
         self.checks += 1;
         for (name, host) in &mut self.hosts {
             if let Some(edge) = &mut host.edge {
-                edge.tick(&host.engine, now);
+                edge.tick(&host.engine, self.now);
             }
-            host.check_users(name, now);
-            host.engine.check_names(now);
-            host.engine.check_writers(now);
+            host.check_users(name, self.now);
+        }
+    }
+
+    /// After a step: names mean one thing, data stays.
+    pub fn check(&mut self) {
+        self.look_around();
+        for (name, host) in &self.hosts {
+            host.engine.check_names(self.now);
+            host.engine.check_writers(self.now);
             for (volume, content) in &host.engine.volumes {
                 let shared = !volume.contains("-r");
                 if let Some(data) = content
@@ -379,7 +386,8 @@ impl World {
                     .filter(|_| content.seen.filled || shared)
                 {
                     self.data
-                        .insert((name.clone(), volume.clone()), data.clone());
+                        .entry((name.clone(), volume.clone()))
+                        .or_insert_with(|| data.clone());
                 }
             }
         }
@@ -406,8 +414,17 @@ impl Host {
             .values()
             .map(|(leads_to, _)| leads_to.place)
             .collect();
+        let stacks: Vec<_> = stacks
+            .into_iter()
+            .filter(|place| *place != Place::Standing)
+            .collect();
         assert!(stacks.len() <= 1, "{name} serves a mixed pair: {stacks:?}");
-        for (listen, (leads_to, targets)) in &edge.routes {
+        // What must not run twice is away while it is replaced.
+        let in_stacks = edge
+            .routes
+            .iter()
+            .filter(|(_, (leads_to, _))| leads_to.place != Place::Standing);
+        for (listen, (leads_to, targets)) in in_stacks {
             let well = answer(&self.engine, targets, now);
             assert!(
                 well,
