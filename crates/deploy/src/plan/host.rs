@@ -243,21 +243,42 @@ impl Site<'_> {
             && found.iter().all(well)
     }
 
-    /// Whether something of the release is at work here already, though it is not in force.
+    /// Whether the host is not as the release before left it: a rollout that was cut off has been
+    /// at work here, of this release or of another one.
     fn is_begun(&self) -> bool {
-        let number = self.to.number;
-        let standing_changed = self.to.of_kind(Kind::Standing).any(|(service, member)| {
-            let before = self
-                .former()
-                .and_then(|former| former.services.get(service));
-            let differs = before
-                .is_none_or(|before| before.hash != member.hash || before.kind() != Kind::Standing);
-            let mut found = self.seen.standing.get(service).into_iter().flatten();
-            differs && found.any(|container| container.hash == member.hash)
-        });
-        let at_work = self.seen.serving() == Some(number)
-            || self.seen.is_stack_up(number)
-            || standing_changed;
-        self.from != Some(number) && at_work
+        if self.from == Some(self.to.number) {
+            return false;
+        }
+        let serving = self.seen.serving();
+        let at_work = serving == Some(self.to.number) || self.seen.is_stack_up(self.to.number);
+        match (self.from, self.former()) {
+            (Some(_), None) => at_work,
+            (_, former) => at_work || !self.serves_as(former) || !self.stands_as(former),
+        }
+    }
+
+    fn serves_as(&self, former: Option<&Release>) -> bool {
+        let ports = |release: &Release| {
+            let mut published = release.published();
+            published.any(|(service, ..)| release.services[service].kind() == Kind::Released)
+        };
+        let wanted = former
+            .filter(|former| ports(former))
+            .map(|former| former.number);
+        self.seen.serving() == wanted
+    }
+
+    fn stands_as(&self, former: Option<&Release>) -> bool {
+        let hash = |service| {
+            let member = former?.services.get(service)?;
+            (member.kind() == Kind::Standing).then_some(&member.hash)
+        };
+        let mut up = self
+            .seen
+            .standing
+            .values()
+            .flatten()
+            .filter(|found| found.is_up());
+        up.all(|found| hash(&found.service) == Some(&found.hash))
     }
 }

@@ -183,7 +183,7 @@ impl<'a> Driver<'a> {
                     false => self.world.apply(
                         &host,
                         &step,
-                        |number| rollout.release(number).cloned(),
+                        |number| rollout.release(number),
                         &mut budget,
                     ),
                 };

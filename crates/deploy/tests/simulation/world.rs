@@ -82,11 +82,11 @@ impl World {
     }
 
     /// Carries out a step.
-    pub fn apply(
+    pub fn apply<'r>(
         &mut self,
         name: &HostName,
         step: &Step,
-        release: impl Fn(ReleaseNumber) -> Option<Release>,
+        release: impl Fn(ReleaseNumber) -> Option<&'r Release>,
         budget: &mut Budget,
     ) -> Result<Seen, Failure> {
         let (now, registry) = (self.now, &self.registry);
@@ -135,7 +135,7 @@ impl World {
                     deploy::Entry::Begin(intent) => Some(definition(intent.to)?),
                     _ => None,
                 };
-                host.record.enter(entry, definition.as_ref());
+                host.record.enter(entry, definition);
                 host.in_service |= host.record.in_force.is_some();
             }
             Step::Pull { image, .. } => {
@@ -192,14 +192,14 @@ impl World {
                 budget.spend()?;
                 for stack in join {
                     host.engine
-                        .join(&definition(*stack)?, service)
+                        .join(definition(*stack)?, service)
                         .map_err(failure)?;
                 }
             }
             Step::Join { release, services } => {
                 for service in services {
                     host.engine
-                        .join(&definition(*release)?, service)
+                        .join(definition(*release)?, service)
                         .map_err(failure)?;
                     budget.spend()?;
                 }
