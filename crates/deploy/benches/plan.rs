@@ -214,7 +214,7 @@ fn plans(criterion: &mut Criterion) {
     let next = request(draft(&project(2)));
 
     criterion.bench_function("resolve 50 services", |bencher| {
-        bencher.iter(|| draft(black_box(&project(1))))
+        bencher.iter(|| draft(black_box(&project(1))));
     });
     criterion.bench_function("plan 50 services on 20 empty hosts", |bencher| {
         bencher.iter(|| Plan::make(black_box(&first), &empty).unwrap());

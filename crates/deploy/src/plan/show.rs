@@ -94,6 +94,6 @@ fn steps(f: &mut fmt::Formatter<'_>, host: &HostPlan, steps: &[PlannedStep]) -> 
 
 impl fmt::Display for PlannedStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.step, self.why)
+        write!(f, "{} ({})", self.step, self.why)
     }
 }

@@ -114,7 +114,7 @@ impl fmt::Display for Kind {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usual => f.write_str("a new one starts beside the old one"),
+            Self::Usual => f.write_str("nothing says otherwise"),
             Self::StartFirst => f.write_str("`order: start-first` is given"),
             Self::StopFirst => f.write_str("`order: stop-first` is given"),
             Self::OnlyMount(volume) => write!(f, "it alone mounts the volume `{volume}`"),

@@ -25,7 +25,7 @@ impl Rollout {
         if matches!(self.phase, Phase::LockingFirst | Phase::LockingRest) {
             return self.refuse(&running.host, failure);
         }
-        let cause = cause(&running.host, &running.step, failure.clone());
+        let cause = cause(&running.host, &running.step, failure);
         self.failed(&running.host, Some(&running.step), cause);
     }
 
@@ -96,7 +96,7 @@ impl Rollout {
             Phase::Preparing | Phase::Once => self.turn_back(cause),
             Phase::Rolling(_) => match self.plan.as_ref().map(|plan| plan.policy.failure_action) {
                 Some(FailureAction::Pause | FailureAction::Continue) => {
-                    self.back_alone(host, cause)
+                    self.back_alone(host, cause);
                 }
                 Some(FailureAction::Rollback) | None => self.turn_back(cause),
             },

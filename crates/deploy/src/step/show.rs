@@ -44,9 +44,9 @@ impl fmt::Display for Step {
                 instead_of,
                 ..
             } => {
-                write!(f, "update the standing service {service}: stop, then start")?;
+                write!(f, "update the standing service {service}")?;
                 match instead_of {
-                    Some(stack) => write!(f, " (stops it in stack {stack})"),
+                    Some(stack) => write!(f, " in place of that of stack {stack}"),
                     None => Ok(()),
                 }
             }

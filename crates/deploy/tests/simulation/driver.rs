@@ -142,7 +142,7 @@ impl<'a> Driver<'a> {
                 .collect();
             for id in due {
                 // An action before may have stopped it.
-                let stopped = actions.iter().any(|action| *action == Action::Stop { id });
+                let stopped = actions.contains(&Action::Stop { id });
                 let Some(found) = active.get(&id).filter(|_| !stopped) else {
                     continue;
                 };

@@ -158,7 +158,7 @@ fn in_force(world: &World) -> Option<ReleaseNumber> {
 fn judge(world: &World, outcome: Option<&Outcome>, before: Option<ReleaseNumber>) {
     match outcome {
         Some(Outcome::Done { release, leftovers }) if leftovers.is_empty() => {
-            world.assert_serves(release.0)
+            world.assert_serves(release.0);
         }
         Some(Outcome::Done { release, .. }) => {
             assert!(

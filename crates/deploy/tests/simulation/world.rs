@@ -187,7 +187,7 @@ impl World {
                     budget.spend()?;
                 }
                 host.engine
-                    .ensure(&definition_of_it, service, now)
+                    .ensure(definition_of_it, service, now)
                     .map_err(failure)?;
                 budget.spend()?;
                 for stack in join {
@@ -213,7 +213,7 @@ impl World {
                     let definition = definition(*release)?;
                     let id = host
                         .engine
-                        .ensure(&definition, service, now)
+                        .ensure(definition, service, now)
                         .map_err(failure)?;
                     let container = host
                         .engine
@@ -235,7 +235,7 @@ impl World {
                 let definition = definition(*release)?;
                 for service in services {
                     host.engine
-                        .ensure(&definition, service, now)
+                        .ensure(definition, service, now)
                         .map_err(failure)?;
                     budget.spend()?;
                 }
