@@ -48,8 +48,19 @@ pub struct Driver<'a> {
     kill: Option<Kill>,
     /// Host (by index) and the beginning of the line of a step that fails there.
     pub faults: Faults,
-    /// Breaks off when so many milliseconds have passed.
-    pub interrupt_after: Option<u64>,
+    /// What happens when so many milliseconds have passed.
+    pub after: Option<(u64, Blow)>,
+}
+
+/// What can happen to a deployer at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// The user wants it to end.
+    Interrupt,
+    /// Somebody takes the lock of the host with this index.
+    LockTaken(usize),
+    /// The network to the host with this index is cut.
+    Cut(usize),
 }
 
 struct Active {
@@ -67,7 +78,7 @@ impl<'a> Driver<'a> {
             request,
             kill: None,
             faults: Vec::new(),
-            interrupt_after: None,
+            after: None,
         }
     }
 
@@ -91,7 +102,6 @@ impl<'a> Driver<'a> {
         let moment = |now: u64| Moment(Duration::from_millis(now));
         let begin = self.world.now;
         let mut actions = rollout.start(moment(begin));
-        let mut interrupted = false;
         loop {
             for action in actions {
                 match action {
@@ -127,13 +137,13 @@ impl<'a> Driver<'a> {
             let now = self.world.now;
             self.renew();
             actions = Vec::new();
-            if self
-                .interrupt_after
-                .is_some_and(|after| now >= begin + after)
-                && !interrupted
-            {
-                interrupted = true;
-                actions.extend(rollout.on(moment(now), Event::Interrupted));
+            if let Some((_, blow)) = self.after.take_if(|(after, _)| now >= begin + *after) {
+                actions.extend(
+                    self.strike(blow)
+                        .map(|event| rollout.on(moment(now), event))
+                        .into_iter()
+                        .flatten(),
+                );
             }
             let due: Vec<StepId> = active
                 .iter()
@@ -196,6 +206,26 @@ impl<'a> Driver<'a> {
                     Err(failure) => Event::Failed(id, failure),
                 };
                 actions.extend(rollout.on(moment(now), event));
+            }
+        }
+    }
+
+    fn strike(&mut self, blow: Blow) -> Option<Event> {
+        let until = self.world.now + 60_000;
+        match blow {
+            Blow::Interrupt => Some(Event::Interrupted),
+            Blow::LockTaken(index) => {
+                let (host, found) = self.world.hosts.iter_mut().nth(index)?;
+                let holder: deploy::Holder = "bob at desk".parse().unwrap();
+                found.lock = Some((holder.clone(), until));
+                Some(Event::LockLost {
+                    host: host.clone(),
+                    by: Some(holder),
+                })
+            }
+            Blow::Cut(index) => {
+                self.world.hosts.values_mut().nth(index)?.away = true;
+                None
             }
         }
     }

@@ -3,7 +3,7 @@
 use deploy::Outcome;
 use deploy::name::ReleaseNumber;
 
-use crate::driver::{Driver, Kill, When};
+use crate::driver::{Blow, Driver, Kill, When};
 use crate::engine::Behaviour;
 use crate::project::{App, image};
 use crate::world::World;
@@ -60,10 +60,9 @@ fn sequence(seed: u64) -> u64 {
             }),
         };
         let outcome = trouble(driver, &mut random).run().outcome;
+        world.hosts.values_mut().for_each(|host| host.away = false);
         judge(&world, outcome.as_ref(), before.filter(|_| settled));
-        if outcome.is_none() {
-            world.pass(61_000);
-        }
+        world.pass(61_000);
     }
     let run = world.deploy(&App::new(1000)).run();
     assert!(
@@ -113,7 +112,7 @@ fn spoil(world: &mut World, random: &mut Random, version: u32, database: u32) {
     }
 }
 
-/// Sometimes the deployer is killed, steps fail, or the user loses patience.
+/// Sometimes the deployer is killed, steps fail, the user loses patience, the network is cut.
 fn trouble<'a>(driver: Driver<'a>, random: &mut Random) -> Driver<'a> {
     let mut driver = driver.with(|env| env.parallelism = Some(random.below(3) as u32));
     match random.below(4) {
@@ -138,7 +137,13 @@ fn trouble<'a>(driver: Driver<'a>, random: &mut Random) -> Driver<'a> {
             driver
         }
         2 => {
-            driver.interrupt_after = Some(random.below(8000));
+            let blows = [
+                Blow::Interrupt,
+                Blow::LockTaken(0),
+                Blow::Cut(0),
+                Blow::Cut(1),
+            ];
+            driver.after = Some((random.below(8000), random.pick(&blows)));
             driver
         }
         _ => driver,

@@ -7,7 +7,7 @@ use deploy::release::Kind;
 use deploy::span::Span;
 use deploy::{Desired, Leftover, Outcome, Problem, Problems, Reason, Step, Verdict};
 
-use crate::driver::{Driver, Run};
+use crate::driver::{Blow, Driver, Run};
 use crate::edge::answer;
 use crate::engine::Behaviour;
 use crate::project::{App, image};
@@ -520,7 +520,7 @@ fn an_interrupt_goes_back_at_any_time() {
         after += if after < 300 { 50 } else { 250 };
         let mut world = World::after(2, &[1]);
         let mut driver = world.deploy(&App::new(2));
-        driver.interrupt_after = Some(after);
+        driver.after = Some((after, Blow::Interrupt));
         match driver.run().outcome {
             Some(Outcome::RolledBack {
                 causes, leftovers, ..
@@ -654,5 +654,113 @@ fn a_service_changes_its_kind() {
             assert!(world.rollback().run().outcome.unwrap().is_success());
             world.assert_serves(1);
         }
+    }
+}
+
+#[test]
+fn whoever_loses_the_lock_does_nothing_more() {
+    for after in [200, 1000, 2500, 4000] {
+        let mut world = World::after(2, &[1]);
+        let mut driver = world.deploy(&App::new(2));
+        driver.after = Some((after, Blow::LockTaken(1)));
+        let run = driver.run();
+        assert!(
+            matches!(run.outcome, Some(Outcome::LockLost { ref host, .. }) if host.short() == "web02")
+        );
+        assert!(
+            !run.steps
+                .iter()
+                .any(|(_, step)| matches!(step, Step::Unlock { .. }))
+        );
+        world.pass(61_000);
+        assert!(world.rollback().run().outcome.unwrap().is_success());
+        world.assert_serves(1);
+    }
+}
+
+#[test]
+fn a_host_that_is_cut_off_midway_is_named_and_brought_home_later() {
+    let mut stuck = 0;
+    for after in (200..6000).step_by(300) {
+        let mut world = World::after(3, &[1]);
+        let mut driver = world.deploy(&App::new(2));
+        driver.after = Some((after, Blow::Cut(0)));
+        let run = driver.run();
+        match run.outcome.as_ref().unwrap() {
+            Outcome::RolledBack {
+                causes, leftovers, ..
+            } => {
+                assert_eq!(causes[0].host.as_ref().unwrap().short(), "web01");
+                assert!(
+                    matches!(causes[0].reason, Reason::Unreachable { .. }),
+                    "{}",
+                    causes[0]
+                );
+                stuck += leftovers.iter().filter(|leftover| leftover.stuck).count();
+                let others = world.observe();
+                let serving = others.values().flatten().map(deploy::HostSeen::serving);
+                assert!(
+                    serving.clone().count() == 2
+                        && serving.clone().all(|found| found == Some(ReleaseNumber(1)))
+                );
+            }
+            Outcome::Done { leftovers, .. } => assert!(!leftovers.is_empty()),
+            Outcome::Refused(_) => {}
+            other => panic!("{other:?}"),
+        }
+        world.hosts.values_mut().for_each(|host| host.away = false);
+        world.pass(61_000);
+        assert!(
+            world
+                .deploy(&App::new(3))
+                .run()
+                .outcome
+                .unwrap()
+                .is_success()
+        );
+        world.assert_serves(
+            world
+                .hosts
+                .values()
+                .next()
+                .unwrap()
+                .record
+                .in_force
+                .unwrap()
+                .0,
+        );
+    }
+    assert!(stuck > 3, "{stuck}");
+}
+
+#[test]
+fn as_many_old_stacks_are_kept_as_wanted() {
+    for (keep, kept) in [(0, vec![5]), (1, vec![4, 5]), (2, vec![3, 4, 5])] {
+        let mut world = World::new(1);
+        for version in 1..=5 {
+            let run = world
+                .deploy(&App::new(version))
+                .with(|env| env.keep = Some(keep))
+                .run();
+            assert!(run.outcome.unwrap().is_success());
+        }
+        let host = world.hosts.values().next().unwrap();
+        assert_eq!(host.seen_stacks(), kept);
+        let volumes = host
+            .engine
+            .volumes
+            .keys()
+            .filter(|name| name.starts_with("shop_static-r"));
+        assert_eq!(volumes.count(), 5, "volumes stay");
+        assert!(!host.engine.networks.contains("shop-r1-default"));
+        // A release whose stack and images are gone can still come back.
+        assert!(
+            Driver::new(&mut world, Desired::BackTo(ReleaseNumber(1)))
+                .run()
+                .outcome
+                .unwrap()
+                .is_success()
+        );
+        world.assert_serves(1);
     }
 }
