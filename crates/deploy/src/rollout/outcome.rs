@@ -140,6 +140,17 @@ impl Outcome {
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Done { .. })
     }
+
+    /// Adds what was left undone at the very end.
+    pub(super) fn add(&mut self, more: Vec<Leftover>) {
+        match self {
+            Self::Done { leftovers, .. }
+            | Self::RolledBack { leftovers, .. }
+            | Self::Paused { leftovers, .. }
+            | Self::Partly { leftovers, .. } => leftovers.extend(more),
+            Self::Refused(_) | Self::Interrupted | Self::LockLost { .. } => {}
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -58,10 +58,11 @@ impl Rollout {
             Phase::GoingBack(groups) if groups.is_empty() => self.enter(Phase::Clearing),
             Phase::GoingBack(groups) => self.enter(Phase::GoingBack(groups)),
             Phase::Clearing => self.over_badly(),
-            Phase::Unlocking => match self.outcome.take() {
-                Some(outcome) => self.end(outcome),
-                None => self.end(Outcome::Interrupted),
-            },
+            Phase::Unlocking => {
+                let mut outcome = self.outcome.take().unwrap_or(Outcome::Interrupted);
+                outcome.add(std::mem::take(&mut self.leftovers));
+                self.end(outcome);
+            }
             Phase::Idle | Phase::Over => self.phase = Phase::Over,
         }
     }
