@@ -140,7 +140,7 @@ fn serving(release: &Release) -> HostSeen {
         (
             release.number,
             Kept {
-                release,
+                release: release.into(),
                 verdict: Verdict::Good,
             },
         )
@@ -202,7 +202,7 @@ fn plans(criterion: &mut Criterion) {
     let plan = Plan::make(&first, &empty).unwrap();
     let release = Release {
         number: ReleaseNumber(10),
-        ..plan.release().unwrap().clone()
+        ..Release::clone(plan.release().unwrap())
     };
     let seen = serving(&release);
     let observed: Observed = first

@@ -15,6 +15,7 @@ mod show;
 mod target;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -46,7 +47,7 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// All releases that steps speak of and that are known. They hold secrets, and are not shown.
     #[serde(skip)]
-    pub releases: BTreeMap<ReleaseNumber, Release>,
+    pub releases: BTreeMap<ReleaseNumber, Arc<Release>>,
 }
 
 /// What happens on one host. Each list is empty where nothing is left to do.
@@ -119,7 +120,7 @@ impl Plan {
     }
 
     /// The release that shall be.
-    pub fn release(&self) -> Option<&Release> {
+    pub fn release(&self) -> Option<&Arc<Release>> {
         self.releases.get(&self.intent.to)
     }
 

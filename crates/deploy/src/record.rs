@@ -4,6 +4,7 @@
 //! so the next one knows where the way back leads. It is written under the lock only.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
     /// All of it.
-    pub release: Release,
+    pub release: Arc<Release>,
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -88,13 +89,13 @@ pub enum Entry {
 impl Record {
     /// The record after an entry. `definition` is the release that [`Entry::Begin`] speaks of; an
     /// entry about a release that is not known leaves the releases alone.
-    pub fn enter(&mut self, entry: &Entry, definition: Option<&Release>) {
+    pub fn enter(&mut self, entry: &Entry, definition: Option<&Arc<Release>>) {
         match entry {
             Entry::Begin(intent) => {
                 self.under_way = Some(*intent);
                 if let Some(release) = definition.filter(|release| release.number == intent.to) {
                     self.releases.entry(release.number).or_insert_with(|| Kept {
-                        release: release.clone(),
+                        release: Arc::clone(release),
                         verdict: Verdict::Unproven,
                     });
                 }

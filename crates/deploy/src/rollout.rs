@@ -13,6 +13,7 @@ mod phase;
 mod track;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::host::Observed;
 use crate::name::{HostName, ReleaseNumber};
@@ -98,7 +99,7 @@ impl Rollout {
     }
 
     /// A release that steps speak of.
-    pub fn release(&self, number: ReleaseNumber) -> Option<&Release> {
+    pub fn release(&self, number: ReleaseNumber) -> Option<&Arc<Release>> {
         self.plan.as_ref()?.releases.get(&number)
     }
 

@@ -74,7 +74,7 @@ fn empty(request: &Request) -> Observed {
 fn release(text: &str) -> Release {
     let request = request(draft(text), &["web1"]);
     let plan = Plan::make(&request, &empty(&request)).unwrap();
-    plan.release().unwrap().clone()
+    Release::clone(plan.release().unwrap())
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn plans_show_no_secrets() {
     let request = request(draft(text), &["web1"]);
     let plan = Plan::make(&request, &empty(&request)).unwrap();
     assert!(
-        serde_json::to_string(plan.release().unwrap())
+        serde_json::to_string(plan.release().unwrap().as_ref())
             .unwrap()
             .contains("hunter2")
     );

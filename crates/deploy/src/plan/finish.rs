@@ -3,6 +3,7 @@
 //! Volumes are not among it, but for those of single releases that the environment names.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use compose::project::ServiceName;
 
@@ -180,6 +181,7 @@ impl Site<'_> {
         let releases = kept
             .iter()
             .filter_map(|number| self.releases.get(number))
+            .map(Arc::as_ref)
             .chain([self.to]);
         releases
             .flat_map(|release| release.services.values())

@@ -1,6 +1,7 @@
 //! The plan of each host, put together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::target::Target;
 use super::{HostPlan, Note, Plan, PlannedStep, SeenHosts, note};
@@ -17,7 +18,7 @@ pub(super) struct Site<'a> {
     pub(super) seen: &'a HostSeen,
     pub(super) to: &'a Release,
     pub(super) from: Option<ReleaseNumber>,
-    pub(super) releases: &'a BTreeMap<ReleaseNumber, Release>,
+    pub(super) releases: &'a BTreeMap<ReleaseNumber, Arc<Release>>,
     pub(super) policy: &'a Policy,
     pub(super) intent: Intent,
     pub(super) edge: &'a str,
@@ -43,7 +44,7 @@ pub(super) fn plan(
     } = target;
     releases
         .entry(release.number)
-        .or_insert_with(|| release.clone());
+        .or_insert_with(|| Arc::clone(&release));
     let once = intent.way == Way::Deploy && once_is_open(&release, seen);
     let routes = release.routes(policy.health.as_ref());
     let mut notes = Vec::new();
@@ -171,6 +172,7 @@ impl Site<'_> {
         self.from
             .filter(|from| *from != self.to.number)
             .and_then(|from| self.releases.get(&from))
+            .map(Arc::as_ref)
     }
 
     /// Whether the host has been through a whole rollout of this release.

@@ -36,7 +36,7 @@ impl Plan {
     fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let title = self
             .release()
-            .map_or_else(|| self.intent.to.to_string(), crate::Release::title);
+            .map_or_else(|| self.intent.to.to_string(), |release| release.title());
         let way = match self.intent.way {
             Way::Deploy => "deploy",
             Way::Rollback => "roll back to",

@@ -1,6 +1,7 @@
 //! Which release shall be, and which was before.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Found, SeenHosts};
 use crate::host::HostSeen;
@@ -12,14 +13,14 @@ use crate::request::Desired;
 
 /// Where a rollout goes.
 pub(super) struct Target {
-    pub(super) release: Release,
+    pub(super) release: Arc<Release>,
     pub(super) intent: Intent,
     /// What an earlier deployer began and did not end.
     pub(super) interrupted: Option<Intent>,
     /// The release that each host goes back to on a failure, in the order of the hosts.
     pub(super) from: Vec<Option<ReleaseNumber>>,
     /// Every release that any host knows.
-    pub(super) known: BTreeMap<ReleaseNumber, Release>,
+    pub(super) known: BTreeMap<ReleaseNumber, Arc<Release>>,
 }
 
 /// Finds where a rollout goes.
@@ -55,20 +56,20 @@ struct Past {
     interrupted: Option<Intent>,
     in_force: Vec<ReleaseNumber>,
     /// Each release, and whether it was good on any host.
-    releases: BTreeMap<ReleaseNumber, (Release, bool)>,
+    releases: BTreeMap<ReleaseNumber, (Arc<Release>, bool)>,
     highest: ReleaseNumber,
 }
 
 impl Past {
     fn of(seen: &SeenHosts<'_>) -> Self {
-        let mut releases: BTreeMap<ReleaseNumber, (Release, bool)> = BTreeMap::new();
+        let mut releases: BTreeMap<ReleaseNumber, (Arc<Release>, bool)> = BTreeMap::new();
         let mut highest = ReleaseNumber(0);
         for (_, seen) in seen {
             for (number, kept) in &seen.record.releases {
                 let good = kept.verdict == Verdict::Good;
                 let known = releases
                     .entry(*number)
-                    .or_insert_with(|| (kept.release.clone(), good));
+                    .or_insert_with(|| (Arc::clone(&kept.release), good));
                 known.1 |= good;
             }
             let under_way = seen.record.under_way.map(|intent| intent.to);
@@ -137,7 +138,7 @@ impl Past {
         }
     }
 
-    fn known(&self, number: ReleaseNumber) -> Found<Release> {
+    fn known(&self, number: ReleaseNumber) -> Found<Arc<Release>> {
         let release = self
             .releases
             .get(&number)
@@ -146,7 +147,7 @@ impl Past {
     }
 
     /// The release that a draft is: one that hosts know already, or a new one.
-    fn number(&self, draft: &Draft) -> Release {
+    fn number(&self, draft: &Draft) -> Arc<Release> {
         let mut same = self
             .releases
             .values()
@@ -154,7 +155,7 @@ impl Past {
             .filter(|(release, _)| release.digest == *draft.digest());
         match same.next() {
             Some((release, _)) => release.clone(),
-            None => draft.numbered(self.highest.next()),
+            None => Arc::new(draft.numbered(self.highest.next())),
         }
     }
 }

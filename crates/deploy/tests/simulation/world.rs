@@ -1,6 +1,7 @@
 //! Hosts with engine, edge, lock and record; what steps do to them; what users see all the time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use deploy::host::{EdgeSeen, LockSeen, RouteSeen};
 use deploy::name::{Holder, HostName, ReleaseNumber};
@@ -86,7 +87,7 @@ impl World {
         &mut self,
         name: &HostName,
         step: &Step,
-        release: impl Fn(ReleaseNumber) -> Option<&'r Release>,
+        release: impl Fn(ReleaseNumber) -> Option<&'r Arc<Release>>,
         budget: &mut Budget,
     ) -> Result<Seen, Failure> {
         let (now, registry) = (self.now, &self.registry);
