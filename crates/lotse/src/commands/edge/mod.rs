@@ -10,6 +10,8 @@ mod pause;
 mod remove;
 mod show;
 
+use std::fmt;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -120,6 +122,11 @@ pub(crate) struct Chosen {
     listen: Option<Listen>,
     #[command(flatten)]
     names: Names,
+}
+
+/// Says how far a change has come. Whoever listened may be gone; the change goes on all the same.
+fn tell(progress: impl fmt::Display) {
+    let _ = writeln!(io::stdout(), "{progress}");
 }
 
 pub(crate) async fn run(command: EdgeCommand) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use edge::spec::{
 };
 use edge::{Event, Set, Span};
 
-use super::{Folder, Names};
+use super::{Folder, Names, tell};
 
 #[derive(Debug, Args)]
 pub(crate) struct SetArguments {
@@ -122,20 +122,29 @@ pub(crate) async fn set(arguments: SetArguments) -> anyhow::Result<()> {
 
 fn tell(event: &Event, json: bool) {
     if json {
-        println!("{}", serde_json::json!(event));
+        tell(serde_json::json!(event));
         return;
     }
     match event {
-        Event::Checking { targets: 1 } => println!("asking the target for its health"),
-        Event::Checking { targets } => println!("asking {targets} targets for their health"),
-        Event::Certifying { names } => println!("ordering a certificate for {}", names.join(", ")),
-        Event::Swapped { generation, .. } => {
-            println!("swapped (number {generation}): requests go to the new targets");
+        Event::Checking { targets: 1 } => tell(format_args!("asking the target for its health")),
+        Event::Checking { targets } => {
+            tell(format_args!("asking {targets} targets for their health"))
         }
-        Event::Drained { cut: 0 } => println!("drained: the old targets have nothing left to do"),
-        Event::Drained { cut } => println!(
+        Event::Certifying { names } => tell(format_args!(
+            "ordering a certificate for {}",
+            names.join(", ")
+        )),
+        Event::Swapped { generation, .. } => {
+            tell(format_args!(
+                "swapped (number {generation}): requests go to the new targets"
+            ));
+        }
+        Event::Drained { cut: 0 } => tell(format_args!(
+            "drained: the old targets have nothing left to do"
+        )),
+        Event::Drained { cut } => tell(format_args!(
             "drained: {cut} requests or connections were cut at the end of the grace period"
-        ),
+        )),
     }
 }
 

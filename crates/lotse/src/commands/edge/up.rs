@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail};
 use apply::edge::{EdgeContainer, EdgeOptions, Outcome, Step};
 use clap::{Args, Parser};
 
-use super::Place;
 use super::run::RunOptions;
+use super::{Place, tell};
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
@@ -38,19 +38,25 @@ pub(crate) async fn up(arguments: Up) -> anyhow::Result<()> {
     let name = &wanted.name;
     let outcome = apply::edge::put(&engine, &wanted, &mut |step| tell(&step)).await;
     match outcome.with_context(|| format!("the edge `{name}` is not up"))? {
-        Outcome::Unchanged => println!("`{name}` is up already, as it shall be"),
-        Outcome::Started => println!("`{name}` is up"),
-        Outcome::Replaced => println!("`{name}` is up, in the place of the one before"),
+        Outcome::Unchanged => tell(format_args!("`{name}` is up already, as it shall be")),
+        Outcome::Started => tell(format_args!("`{name}` is up")),
+        Outcome::Replaced => tell(format_args!(
+            "`{name}` is up, in the place of the one before"
+        )),
     }
     Ok(())
 }
 
 fn tell(step: &Step) {
     match step {
-        Step::Importing(image) => println!("making the image {image}"),
-        Step::Starting(container) => println!("starting the container {container}"),
-        Step::TookOver => println!("it has taken over: connections come to it from now on"),
-        Step::Draining => println!("the one before lets its connections come to their end"),
+        Step::Importing(image) => tell(format_args!("making the image {image}")),
+        Step::Starting(container) => tell(format_args!("starting the container {container}")),
+        Step::TookOver => tell(format_args!(
+            "it has taken over: connections come to it from now on"
+        )),
+        Step::Draining => tell(format_args!(
+            "the one before lets its connections come to their end"
+        )),
     }
 }
 
