@@ -125,7 +125,7 @@ pub(crate) struct Chosen {
 }
 
 /// Says how far a change has come. Whoever listened may be gone; the change goes on all the same.
-fn tell(progress: impl fmt::Display) {
+fn say(progress: impl fmt::Display) {
     let _ = writeln!(io::stdout(), "{progress}");
 }
 

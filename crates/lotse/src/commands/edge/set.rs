@@ -13,7 +13,7 @@ use edge::spec::{
 };
 use edge::{Event, Set, Span};
 
-use super::{Folder, Names, tell};
+use super::{Folder, Names, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct SetArguments {
@@ -122,27 +122,27 @@ pub(crate) async fn set(arguments: SetArguments) -> anyhow::Result<()> {
 
 fn tell(event: &Event, json: bool) {
     if json {
-        tell(serde_json::json!(event));
+        say(serde_json::json!(event));
         return;
     }
     match event {
-        Event::Checking { targets: 1 } => tell(format_args!("asking the target for its health")),
+        Event::Checking { targets: 1 } => say(format_args!("asking the target for its health")),
         Event::Checking { targets } => {
-            tell(format_args!("asking {targets} targets for their health"))
+            say(format_args!("asking {targets} targets for their health"));
         }
-        Event::Certifying { names } => tell(format_args!(
+        Event::Certifying { names } => say(format_args!(
             "ordering a certificate for {}",
             names.join(", ")
         )),
         Event::Swapped { generation, .. } => {
-            tell(format_args!(
+            say(format_args!(
                 "swapped (number {generation}): requests go to the new targets"
             ));
         }
-        Event::Drained { cut: 0 } => tell(format_args!(
+        Event::Drained { cut: 0 } => say(format_args!(
             "drained: the old targets have nothing left to do"
         )),
-        Event::Drained { cut } => tell(format_args!(
+        Event::Drained { cut } => say(format_args!(
             "drained: {cut} requests or connections were cut at the end of the grace period"
         )),
     }

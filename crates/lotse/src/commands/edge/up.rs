@@ -7,7 +7,7 @@ use apply::edge::{EdgeContainer, EdgeOptions, Outcome, Step};
 use clap::{Args, Parser};
 
 use super::run::RunOptions;
-use super::{Place, tell};
+use super::{Place, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
@@ -38,9 +38,9 @@ pub(crate) async fn up(arguments: Up) -> anyhow::Result<()> {
     let name = &wanted.name;
     let outcome = apply::edge::put(&engine, &wanted, &mut |step| tell(&step)).await;
     match outcome.with_context(|| format!("the edge `{name}` is not up"))? {
-        Outcome::Unchanged => tell(format_args!("`{name}` is up already, as it shall be")),
-        Outcome::Started => tell(format_args!("`{name}` is up")),
-        Outcome::Replaced => tell(format_args!(
+        Outcome::Unchanged => say(format_args!("`{name}` is up already, as it shall be")),
+        Outcome::Started => say(format_args!("`{name}` is up")),
+        Outcome::Replaced => say(format_args!(
             "`{name}` is up, in the place of the one before"
         )),
     }
@@ -49,12 +49,12 @@ pub(crate) async fn up(arguments: Up) -> anyhow::Result<()> {
 
 fn tell(step: &Step) {
     match step {
-        Step::Importing(image) => tell(format_args!("making the image {image}")),
-        Step::Starting(container) => tell(format_args!("starting the container {container}")),
-        Step::TookOver => tell(format_args!(
+        Step::Importing(image) => say(format_args!("making the image {image}")),
+        Step::Starting(container) => say(format_args!("starting the container {container}")),
+        Step::TookOver => say(format_args!(
             "it has taken over: connections come to it from now on"
         )),
-        Step::Draining => tell(format_args!(
+        Step::Draining => say(format_args!(
             "the one before lets its connections come to their end"
         )),
     }
