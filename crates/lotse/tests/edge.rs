@@ -39,14 +39,18 @@ fn lotse(folder: &Path, command: &str) -> Command {
     lotse
 }
 
+fn free_address() -> String {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().to_string()
+}
+
 #[test]
 fn a_set_goes_on_when_nobody_reads_its_progress_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let _edge = Edge::start(folder.path());
     let serving = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = serving.local_addr().unwrap().to_string();
-    let listen = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = listen.local_addr().unwrap().to_string();
+    let listen = free_address();
     let mut set = lotse(folder.path(), "set");
     set.args([&listen, &target, "--watch", "0s", "--json"]);
     let mut set = set
