@@ -10,6 +10,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
@@ -112,14 +113,17 @@ impl Output {
     }
 
     /// What is in the pipe now; nobody writes into it any more but those who escaped.
+    ///
+    /// The kernel is asked, not the runtime: that may not have heard yet that there is something
+    /// to read, and would say that there is nothing.
     fn rest(&mut self, log: &JobLog) -> io::Result<()> {
         const MOST_READS: usize = 64;
         for _ in 0..MOST_READS {
-            match self.pipe.try_read(&mut self.buffer) {
-                Ok(0) => break,
+            match rustix::io::read(&self.pipe, &mut self.buffer) {
+                Ok(0) | Err(Errno::AGAIN) => break,
                 Ok(length) => log.write(&self.buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -144,7 +148,7 @@ impl Group {
     }
 
     fn is_empty(&self) -> bool {
-        test_kill_process_group(self.0) == Err(rustix::io::Errno::SRCH)
+        test_kill_process_group(self.0) == Err(Errno::SRCH)
     }
 
     /// Ends whoever is left.
@@ -163,6 +167,8 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
     use crate::mask::Masker;
 
@@ -192,6 +198,19 @@ mod tests {
                 "{script}"
             );
         }
+    }
+
+    /// A process may end before the runtime has heard of what it wrote.
+    #[tokio::test]
+    async fn nothing_of_the_output_is_lost_when_the_end_is_seen_first() {
+        let log = JobLog::new(Masker::new([]), 1 << 20, &std::env::temp_dir()).unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut output = Output::new(Receiver::from_owned_fd(reader.into()).unwrap());
+        (&writer).write_all(b"last words\n").unwrap();
+        drop(writer);
+        output.rest(&log).unwrap();
+        log.close();
+        assert_eq!(&log.read(0, 100).unwrap()[..], b"last words\n");
     }
 
     #[tokio::test]
