@@ -2,6 +2,7 @@
 
 pub mod busybox;
 pub mod dockerd;
+pub mod golden;
 pub mod lotse;
 mod skip;
 
