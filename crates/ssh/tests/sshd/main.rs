@@ -1,5 +1,10 @@
 //! Against OpenSSH's own server and agent.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint knows tests by their attribute only, not their helpers"
+)]
+
 mod host_keys;
 mod server;
 mod streams;
