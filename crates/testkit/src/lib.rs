@@ -1,7 +1,9 @@
 //! Helpers for tests.
 
+pub mod application;
 pub mod busybox;
 pub mod dockerd;
+pub mod load;
 pub mod lotse;
 mod skip;
 
