@@ -1,5 +1,7 @@
 //! Hands on hosts: what is done there through the Docker Engine API, each step safe to repeat.
 //!
-//! So far it puts the edge on a host. It decides nothing: what shall be comes as a value.
+//! [`hands`] observes one host and carries out one step of a plan at a time; [`edge`] puts the edge
+//! there. It decides nothing: what shall be comes as a value.
 
 pub mod edge;
+pub mod hands;

@@ -3,6 +3,7 @@
 pub mod application;
 pub mod busybox;
 pub mod dockerd;
+pub mod golden;
 pub mod load;
 pub mod lotse;
 mod skip;
