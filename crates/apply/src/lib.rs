@@ -1,7 +1,8 @@
 //! Hands on hosts: what is done there through the Docker Engine API, each step safe to repeat.
 //!
 //! [`hands`] observes one host and carries out one step of a plan at a time; [`edge`] puts the edge
-//! there. It decides nothing: what shall be comes as a value.
+//! there; [`reach`] finds the way to it. It decides nothing: what shall be comes as a value.
 
 pub mod edge;
 pub mod hands;
+pub mod reach;

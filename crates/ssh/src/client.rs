@@ -94,14 +94,16 @@ impl Client {
         self.session().await?;
         let mut refused = None;
         for _ in 0..=CONNECTIONS {
-            for session in self.0.sessions.lock().await.clone() {
+            let sessions = self.0.sessions.lock().await.clone();
+            let seen = sessions.len();
+            for session in sessions {
                 match session.session().await {
                     Ok(channel) => return Ok((session, channel)),
                     Err(NotOpened::Refused(why)) => refused = Some((session.host.clone(), why)),
                     Err(NotOpened::Gone(_)) => {}
                 }
             }
-            if !self.add_session().await? {
+            if !self.add_session(seen).await? {
                 break;
             }
         }
@@ -130,10 +132,14 @@ impl Client {
         Ok(session)
     }
 
-    /// Makes a further connection, unless there are enough.
-    async fn add_session(&self) -> Result<bool, SshError> {
+    /// Makes a further connection, unless there are enough, or somebody else has made one since
+    /// there were so many. Returns whether it is worth to try again.
+    async fn add_session(&self, seen: usize) -> Result<bool, SshError> {
         let mut sessions = self.0.sessions.lock().await;
         sessions.retain(|session| !session.is_closed());
+        if sessions.len() > seen {
+            return Ok(true);
+        }
         if sessions.len() == CONNECTIONS {
             return Ok(false);
         }

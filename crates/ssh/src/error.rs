@@ -25,8 +25,8 @@ pub enum SshError {
         place: String,
     },
     /// A file with pinned host keys cannot be read.
-    #[error("cannot read the pinned host keys of {0}")]
-    Trust(String, #[source] io::Error),
+    #[error("cannot read the pinned host keys of {0}: {1}")]
+    Trust(String, io::Error),
     /// A line with a marker has a mistake.
     #[error("{0} has a marker, but no key that can be read")]
     TrustLine(String),
@@ -79,12 +79,12 @@ pub enum SshError {
         line: String,
     },
     /// There is no connection.
-    #[error("cannot connect to {host}")]
+    #[error("cannot connect to {host}: {why}")]
     Connect {
         /// The host, with its port.
         host: String,
         /// Why not.
-        source: io::Error,
+        why: io::Error,
     },
     /// Both sides cannot agree, or the other one is no sshd.
     #[error("{host} does not speak SSH with us: {why}")]
@@ -175,7 +175,7 @@ impl SshError {
             Self::Authority { line, .. } => format!(
                 "pin the host's own key as well, when it is the right one:\n{line}"
             ),
-            Self::Connect { source, .. } => match source.kind() {
+            Self::Connect { why, .. } => match why.kind() {
                 io::ErrorKind::ConnectionRefused => "does sshd run there, at that port?".to_owned(),
                 _ => "is the name right and the host up, and does a firewall let the connection through?".to_owned(),
             },

@@ -105,7 +105,12 @@ impl Session {
     /// Opens a channel on which a command can be started.
     pub(crate) async fn session(&self) -> Result<Channel<Msg>, NotOpened> {
         let opening = self.handle.channel_open_session();
-        opening.await.map_err(|wrong| self.not_opened(&wrong))
+        opening.await.map_err(|wrong| match wrong {
+            Wrong::ChannelOpenFailure(_) => {
+                NotOpened::Refused("its sshd starts no further sessions".to_owned())
+            }
+            wrong => self.not_opened(&wrong),
+        })
     }
 
     fn not_opened(&self, wrong: &Wrong) -> NotOpened {
@@ -174,9 +179,9 @@ impl Target {
     }
 
     async fn connect(&self) -> Result<TcpStream, SshError> {
-        let failed = |source| SshError::Connect {
+        let failed = |why| SshError::Connect {
             host: self.shown.clone(),
-            source,
+            why,
         };
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
         let stream = match timeout(CONNECT, connecting).await {

@@ -7,5 +7,6 @@ pub mod golden;
 pub mod load;
 pub mod lotse;
 mod skip;
+pub mod sshd;
 
 pub use skip::skip;

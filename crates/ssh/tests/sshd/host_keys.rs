@@ -4,7 +4,9 @@ use std::process::Command;
 
 use ssh::{SshError, TrustSource};
 
-use crate::server::{Server, make_key};
+use testkit::sshd::make_key;
+
+use crate::server::Server;
 
 /// Connects to a server that shows its Ed25519 key, trusting what `text` pins.
 async fn check(server: &Server, text: &str) -> Result<(), SshError> {
@@ -111,7 +113,7 @@ async fn hashed_names_are_known() {
 
 #[tokio::test]
 async fn a_host_shows_the_key_that_is_pinned() {
-    let Some(server) = Server::start(&["HostKey {folder}host_ecdsa"]) else {
+    let Some(server) = Server::start(&["HostKey {folder}/host_ecdsa"]) else {
         return;
     };
     for key in ["host_ecdsa", "host_ed25519"] {

@@ -5,7 +5,9 @@ use std::process::{Child, Command, Stdio};
 
 use ssh::{Access, Hidden, KeySource, SshError};
 
-use crate::server::{Server, make_key, me};
+use testkit::sshd::{make_key, me};
+
+use crate::server::Server;
 
 /// Connects with what `change` makes of a user without keys, who is let in by a key at `user`.
 async fn check(
