@@ -26,6 +26,9 @@ pub use ready::READY;
 /// Beyond an edge's own grace period: until it has ended and the engine has seen it.
 const MARGIN: Duration = Duration::from_secs(15);
 
+/// How long an edge may still be seen running when the engine says already that it is not.
+const ENDING: Duration = Duration::from_secs(5);
+
 /// An edge that a host shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeContainer {
@@ -247,7 +250,7 @@ impl<'a> Place<'a> {
     ) -> Result<(), EdgeError> {
         self.engine.set_restart(next, Restart::Always).await?;
         if let Some(edge) = self.look().await? {
-            self.engine.set_restart(&edge.id, Restart::No).await?;
+            self.let_end(&edge.id).await?;
             tell(Step::Draining);
             let limit = spec::options_of(&edge).grace + MARGIN;
             let ending = self.engine.wait_container(&edge.id, WaitFor::NotRunning);
@@ -261,6 +264,20 @@ impl<'a> Place<'a> {
         }
         self.engine.rename_container(next, &self.name).await?;
         Ok(())
+    }
+
+    /// It shall not come back when it ends. It may just be ending, and of such a one the engine
+    /// changes nothing (`cannot update a stopped container`).
+    async fn let_end(&self, edge: &Name) -> Result<(), EdgeError> {
+        let refused = match self.engine.set_restart(edge, Restart::No).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let waiting = self.engine.wait_container(edge, WaitFor::NotRunning);
+        match tokio::time::timeout(ENDING, waiting).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(refused.into()),
+        }
     }
 
     async fn look(&self) -> Result<Option<Container>, EdgeError> {

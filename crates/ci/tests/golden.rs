@@ -13,33 +13,10 @@ use ci::{Changes, Compiled, Fetched, Input, Job, Location, Purpose};
 use model::{GitRef, Variable};
 use serde_json::Value;
 
-const LINE: &str = "----------\n";
-
 #[test]
 fn cases() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut paths: Vec<_> = folder
-        .read_dir()
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    paths.sort();
-    assert!(paths.len() >= 60, "only {} cases", paths.len());
-    let mut failures = Vec::new();
-    for path in paths {
-        let text = fs_err::read_to_string(&path).unwrap();
-        let (input, expected) = text.split_once(LINE).unwrap_or((&text, ""));
-        let found = check(input);
-        if found == expected {
-            continue;
-        }
-        if std::env::var_os("BLESS").is_some() {
-            fs_err::write(&path, format!("{input}{LINE}{found}")).unwrap();
-        } else {
-            failures.push(format!("{}:\n{found}", path.display()));
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    testkit::golden::cases(&folder, 60, check);
 }
 
 fn check(text: &str) -> String {

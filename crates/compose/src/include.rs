@@ -33,6 +33,7 @@ pub(crate) fn include(loader: &mut Loader<'_>, tree: &Node, model: &Model<'_>) -
             for section in SECTIONS {
                 whole = join(loader, &whole, &part, section, item.span);
             }
+            whole = with_extensions(whole, &part);
         }
     }
     whole
@@ -155,6 +156,17 @@ fn join(
     }
     let node = Node::new(Value::Map(Arc::new(map)), part.span);
     with_key(whole, section, node)
+}
+
+/// The `x-` keys of an included file, where the file has none of that name: they mean nothing to
+/// Compose, so there is nothing that they could contradict.
+fn with_extensions(whole: Node, part: &Node) -> Node {
+    let entries = part.as_map().into_iter().flat_map(|map| &map.entries);
+    let extensions = entries.filter(|entry| entry.key.starts_with("x-"));
+    extensions.fold(whole, |whole, entry| match whole.get(&entry.key) {
+        Some(_) => whole,
+        None => with_key(&whole, &entry.key, entry.value.clone()),
+    })
 }
 
 /// Whether two trees say the same, wherever they stand.

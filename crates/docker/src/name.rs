@@ -1,7 +1,6 @@
 //! Names and references as the Engine takes them, checked before they become part of a request's
 //! path.
 
-use std::fmt;
 use std::str::FromStr;
 
 use model::Digest;
@@ -137,32 +136,8 @@ impl NameError {
     }
 }
 
-macro_rules! text {
-    ($type:ty) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, NameError> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(name: $type) -> Self {
-                name.0
-            }
-        }
-    };
-}
-
-text!(Name);
-text!(ImageRef);
+model::text_conversions!(Name, NameError);
+model::text_conversions!(ImageRef, NameError);
 
 #[cfg(test)]
 mod tests {

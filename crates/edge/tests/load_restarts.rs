@@ -17,10 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::ledger::{Ledger, Order};
-use common::load::{Closing, Failure, Kind, Load, Plan, Report};
 use common::{Bench, PATIENCE, Target};
 use edge::Span;
+use testkit::load::ledger::{Ledger, Order};
+use testkit::load::{Closing, Failure, Kind, Load, Plan, Report};
 
 /// In requests a second; 500 in all.
 const RATES: [(Kind, f64); 6] = [
@@ -68,13 +68,13 @@ async fn restarts(graceful: bool) -> (Report, Vec<Instant>, Arc<Ledger>) {
             kills.push(Instant::now());
         }
         target.kill();
-        ledger.close(target);
+        target.close(&ledger);
         tokio::time::sleep(Duration::from_millis(100)).await;
         *target = Target::start_on(target.address, 1, false).await;
         until(&bench, chosen, |target| target.healthy).await;
     }
     let report = load.end().await;
-    targets.iter().for_each(|target| ledger.close(target));
+    targets.iter().for_each(|target| target.close(&ledger));
     println!("{RESTARTS} restarts: {}", report.line());
     report.must_be_full(500.0);
     assert_eq!(ledger.repeated(), Vec::<String>::new());
@@ -118,7 +118,7 @@ async fn restarted_targets_fail_no_request_that_can_be_saved() {
 /// Streams are GETs by their even numbers.
 fn is_safe(failure: &Failure) -> bool {
     match failure.kind {
-        Kind::Get | Kind::Slow => true,
+        Kind::Get | Kind::Api | Kind::Fresh | Kind::Page | Kind::Slow => true,
         Kind::Stream => failure.number.is_multiple_of(2),
         Kind::Post | Kind::Upload | Kind::Socket => false,
     }

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::ledger::{Ledger, Order};
-use common::load::{Closing, Kind, Load, Plan};
 use common::{Bench, Target, free_port, quick};
 use edge::{Event, Set, Span};
+use testkit::load::ledger::{Ledger, Order};
+use testkit::load::{Closing, Kind, Load, Plan};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -137,7 +137,7 @@ impl Swaps {
             edge.set(set, tell).await.unwrap();
             // Told only now: nobody needs the old target.
             old.kill();
-            ledger.close(&old);
+            old.close(&ledger);
         });
         assert_eq!(told.recv().await, Some(Event::Checking { targets: 1 }));
         let swapped = told.recv().await;
@@ -210,9 +210,9 @@ impl Swaps {
         while let Some(ended) = self.draining.join_next().await {
             ended.unwrap();
         }
-        self.ledger.close(&self.current);
+        self.current.close(&self.ledger);
         for target in &self.doomed {
-            self.ledger.close(target);
+            target.close(&self.ledger);
         }
     }
 }

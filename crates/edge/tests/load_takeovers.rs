@@ -15,11 +15,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::ledger::{Ledger, Order};
-use common::load::{Closing, Kind, Load, Plan};
 use common::{PATIENCE, Target, free_port, quick, route};
 use edge::control::{self, Request};
 use edge::{Edge, Event, Set, Settings, Span, Status};
+use testkit::load::ledger::{Ledger, Order};
+use testkit::load::{Closing, Kind, Load, Plan};
 use tokio::task::JoinSet;
 
 const TAKE_OVERS: u64 = 20;
@@ -136,7 +136,7 @@ async fn twenty_processes_take_over_and_no_request_fails() {
     while let Some(ended) = ending.join_next().await {
         assert!(ended.unwrap().success(), "an old process fails at its end");
     }
-    ledger.close(&target);
+    target.close(&ledger);
     report.must_be_whole(500.0);
     assert_eq!(ledger.repeated(), Vec::<String>::new());
 }
@@ -173,6 +173,6 @@ fn swap_away(
             .unwrap();
         old.kill();
         assert_eq!(cut, Some(0), "requests were cut");
-        ledger.close(&old);
+        old.close(&ledger);
     }
 }

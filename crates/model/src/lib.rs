@@ -9,6 +9,7 @@ pub mod id;
 pub mod path;
 pub mod secret;
 pub mod slug;
+mod text;
 pub mod variable;
 
 pub use digest::{Digest, DigestError};

@@ -1,6 +1,5 @@
 //! Where a project lives: `group/name`, with groups inside groups.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -128,32 +127,8 @@ fn is_part(part: &str) -> bool {
         && !part.ends_with(".atom")
 }
 
-macro_rules! text_conversions {
-    ($name:ident) => {
-        impl TryFrom<String> for $name {
-            type Error = PathError;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(path: $name) -> Self {
-                path.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-text_conversions!(GroupPath);
-text_conversions!(ProjectPath);
+crate::text_conversions!(GroupPath, PathError);
+crate::text_conversions!(ProjectPath, PathError);
 
 #[cfg(test)]
 mod tests {

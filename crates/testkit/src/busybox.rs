@@ -4,9 +4,10 @@
 use std::path::Path;
 
 const BINARY: &str = "/bin/busybox";
-const TOOLS: [&str; 22] = [
+const TOOLS: [&str; 24] = [
     "cat", "chmod", "cp", "date", "echo", "env", "false", "grep", "head", "hostname", "httpd",
-    "id", "kill", "ls", "mkdir", "nc", "sh", "sleep", "test", "touch", "true", "nslookup",
+    "id", "kill", "ls", "mkdir", "mkfifo", "nc", "rm", "sh", "sleep", "test", "touch", "true",
+    "nslookup",
 ];
 
 /// A file system's archive with a shell and tools in `/bin`, and these files.
@@ -14,6 +15,18 @@ const TOOLS: [&str; 22] = [
 /// # Panics
 /// When `busybox-static` is not installed (`scripts/setup test` does that).
 pub fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let files: Vec<_> = files
+        .iter()
+        .map(|(path, content)| (*path, content.as_bytes()))
+        .collect();
+    archive_of(&files)
+}
+
+/// [`archive`] with files that need not be text.
+///
+/// # Panics
+/// As [`archive`].
+pub fn archive_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let binary = fs_err::read(BINARY).expect("scripts/setup test installs busybox-static");
     let mut archive = tar::Builder::new(Vec::new());
     add(&mut archive, "bin/busybox", &binary);
@@ -27,7 +40,7 @@ pub fn archive(files: &[(&str, &str)]) -> Vec<u8> {
             .expect("memory takes it");
     }
     for (path, content) in files {
-        add(&mut archive, path, content.as_bytes());
+        add(&mut archive, path, content);
     }
     archive.into_inner().expect("memory takes it")
 }

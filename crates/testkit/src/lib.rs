@@ -1,7 +1,10 @@
 //! Helpers for tests.
 
+pub mod application;
 pub mod busybox;
 pub mod dockerd;
+pub mod golden;
+pub mod load;
 pub mod lotse;
 mod skip;
 

@@ -4,9 +4,6 @@
 pub mod arena;
 pub mod frames;
 pub mod judge;
-mod kinds;
-pub mod ledger;
-pub mod load;
 pub mod raw_target;
 
 use std::convert::Infallible;
@@ -25,6 +22,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tempfile::TempDir;
+use testkit::load::ledger::Ledger;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -95,6 +93,16 @@ impl Target {
 
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// Takes note of what it was sent; call it once, when the target is done.
+    pub fn close(&self, ledger: &Ledger) {
+        for seen in self.seen() {
+            let number = seen.headers.get("x-number");
+            if let (false, Some(number)) = (seen.method.is_idempotent(), number) {
+                ledger.took(number.to_str().unwrap());
+            }
+        }
     }
 }
 

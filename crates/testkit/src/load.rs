@@ -1,8 +1,18 @@
 //! A load of many kinds, sent at given rates whatever comes back (open loop), which writes down
-//! each request that failed.
+//! each request that failed: against the edge's test targets, and against the application that tests
+//! deploy ([`crate::application`]).
 //!
 //! Connections are kept and used in turn, as browsers and proxies do. A client that was told that a
 //! connection closes opens another; everything else that does not end in the right answer counts.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod connection;
+mod kinds;
+pub mod ledger;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,14 +23,21 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::kinds::{self, Kept1, Kept2};
-use super::ledger::{Entry, Ledger};
+use connection::{Kept1, Kept2};
+use ledger::{Entry, Ledger};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A small GET on a kept connection.
     Get,
+    /// The same of the part of the site that another service answers.
+    Api,
+    /// A small GET on a connection of its own.
+    Fresh,
+    /// A page, made by two services, and then its style sheet: all of one release, unless it changes
+    /// in between.
+    Page,
     /// A POST of 1 MB on a kept connection.
     Post,
     /// A GET whose answer takes [`Plan::slow`] to begin.
@@ -36,7 +53,9 @@ pub enum Kind {
 /// Whether the edge may close a kept connection after it has said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
+    /// It may not.
     Never,
+    /// It may.
     Announced,
 }
 
@@ -45,8 +64,11 @@ pub enum Closing {
 pub struct Plan {
     /// Requests a second of each kind.
     pub rates: Vec<(Kind, f64)>,
+    /// How long an answer of [`Kind::Slow`] takes.
     pub slow: Duration,
+    /// How long an upload or a WebSocket lasts.
     pub long: Duration,
+    /// What the edge may do with connections.
     pub closing: Closing,
 }
 
@@ -58,21 +80,30 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A request that failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
+    /// Its kind.
     pub kind: Kind,
+    /// Its number; 0 where none was sent.
     pub number: u64,
+    /// When it was to be sent.
     pub sent: Instant,
+    /// When it failed.
     pub failed: Instant,
+    /// In which way, in words.
     pub what: String,
 }
 
 /// What a load came to.
 #[derive(Debug)]
 pub struct Report {
+    /// How many were answered well.
     pub answered: Vec<(Kind, usize)>,
+    /// All others.
     pub failures: Vec<Failure>,
+    /// How long requests were sent.
     pub lasted: Duration,
     /// How long small GETs took, in order.
     pub gets: Vec<Duration>,
+    /// How many connections were opened.
     pub connections: usize,
 }
 
@@ -83,13 +114,13 @@ pub struct Load {
     pacing: TaskTracker,
 }
 
-pub(super) struct Shared {
-    pub(super) address: SocketAddr,
-    pub(super) plan: Plan,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) kept1: Mutex<VecDeque<Kept1>>,
-    pub(super) kept2: tokio::sync::Mutex<VecDeque<Kept2>>,
-    pub(super) connections: AtomicUsize,
+struct Shared {
+    address: SocketAddr,
+    plan: Plan,
+    ledger: Arc<Ledger>,
+    kept1: Mutex<VecDeque<Kept1>>,
+    kept2: tokio::sync::Mutex<VecDeque<Kept2>>,
+    connections: AtomicUsize,
     answered: Mutex<Vec<(Kind, Duration)>>,
     failures: Mutex<Vec<Failure>>,
     under_way: AtomicUsize,
@@ -98,6 +129,7 @@ pub(super) struct Shared {
 }
 
 impl Load {
+    /// Begins to send, on the runtime that it is called on.
     pub fn start(address: SocketAddr, plan: Plan, ledger: &Arc<Ledger>) -> Self {
         let shared = Arc::new(Shared {
             address,
@@ -189,10 +221,12 @@ async fn one(shared: Arc<Shared>, kind: Kind) {
 }
 
 impl Report {
+    /// All requests that were sent.
     pub fn total(&self) -> usize {
         self.answered.iter().map(|(_, count)| count).sum::<usize>() + self.failures.len()
     }
 
+    /// How many of a kind were answered well.
     pub fn count(&self, kind: Kind) -> usize {
         let found = self.answered.iter().find(|(other, _)| *other == kind);
         found.map_or(0, |(_, count)| *count)
@@ -218,7 +252,10 @@ impl Report {
         )
     }
 
-    /// Panics when a request failed, or when so few were sent that it tells nothing.
+    /// Says what it came to.
+    ///
+    /// # Panics
+    /// When a request failed, or when so few were sent that it tells nothing.
     pub fn must_be_whole(&self, rate: f64) {
         println!("{}", self.line());
         self.must_be_full(rate);
@@ -226,7 +263,10 @@ impl Report {
         assert!(shown.is_empty(), "{}\n{shown:#?}", self.line());
     }
 
-    /// Panics when too few requests were sent to tell anything.
+    /// A check that it tells something.
+    ///
+    /// # Panics
+    /// When too few requests were sent.
     pub fn must_be_full(&self, rate: f64) {
         let sent = self.total() as f64 / self.lasted.as_secs_f64();
         assert!(sent > rate * 0.95, "only {sent:.0} requests a second");

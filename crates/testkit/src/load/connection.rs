@@ -1,0 +1,110 @@
+//! The connections of a load: those that are kept between two requests, and new ones.
+
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Response};
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use super::ledger::Newest;
+use super::{Closing, Shared};
+
+pub(super) type Body = BoxBody<Bytes, Infallible>;
+
+/// An HTTP/1 connection between two requests, of one client.
+pub(super) struct Kept1 {
+    pub(super) sender: http1::SendRequest<Body>,
+    pub(super) newest: Newest,
+    /// By which a balancer knows the client again.
+    pub(super) cookie: Option<HeaderValue>,
+}
+
+/// An HTTP/2 connection.
+#[derive(Clone)]
+pub(super) struct Kept2 {
+    pub(super) sender: http2::SendRequest<Body>,
+    pub(super) newest: Newest,
+}
+
+/// So many HTTP/2 connections share the streams.
+const HTTP2_CONNECTIONS: usize = 4;
+
+impl Kept1 {
+    /// Keeps the cookie of an answer, as browsers do.
+    pub(super) fn remember(&mut self, response: &Response<Incoming>) {
+        let told = response.headers().get(SET_COOKIE);
+        let pair = told.and_then(|told| told.to_str().ok()?.split(';').next());
+        if let Some(pair) = pair {
+            self.cookie = HeaderValue::from_str(pair).ok();
+        }
+    }
+
+    /// The same client on a new connection.
+    pub(super) async fn renew(&mut self, shared: &Shared) -> Result<(), String> {
+        self.sender = new1(shared).await?.sender;
+        Ok(())
+    }
+}
+
+/// A kept connection, or a new one when all are in use. One that was closed without a word is a
+/// failure: a request that was under way at that moment would have been lost.
+pub(super) async fn kept1(shared: &Shared) -> Result<Kept1, String> {
+    let kept = shared.kept1.lock().unwrap().pop_front();
+    let Some(mut kept) = kept else {
+        return new1(shared).await;
+    };
+    let ready = kept.sender.ready().await;
+    ready.map_err(|error| format!("a kept connection was closed without a word: {error:?}"))?;
+    Ok(kept)
+}
+
+pub(super) async fn new1(shared: &Shared) -> Result<Kept1, String> {
+    let stream = connect(shared).await?;
+    let shaken = http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = shaken.map_err(|error| format!("no connection: {error:?}"))?;
+    tokio::spawn(connection);
+    Ok(Kept1 {
+        sender,
+        newest: Newest::default(),
+        cookie: None,
+    })
+}
+
+pub(super) async fn kept2(shared: &Shared) -> Result<Kept2, String> {
+    let mut all = shared.kept2.lock().await;
+    if all.len() == HTTP2_CONNECTIONS
+        && let Some(kept) = all.pop_front()
+    {
+        if !kept.sender.is_closed() {
+            all.push_back(kept.clone());
+            return Ok(kept);
+        }
+        if shared.plan.closing == Closing::Never {
+            return Err("an HTTP/2 connection was closed".to_owned());
+        }
+    }
+    let stream = connect(shared).await?;
+    let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (sender, connection) = shaken.map_err(|error| format!("no connection: {error:?}"))?;
+    tokio::spawn(connection);
+    let kept = Kept2 {
+        sender,
+        newest: Newest::default(),
+    };
+    all.push_back(kept.clone());
+    Ok(kept)
+}
+
+pub(super) async fn connect(shared: &Shared) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect(shared.address).await;
+    let stream = stream.map_err(|error| format!("no connection: {error}"))?;
+    stream.set_nodelay(true).unwrap();
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    Ok(stream)
+}
