@@ -310,7 +310,7 @@ impl Range {
             base: u32::from(address),
             bits,
         };
-        ((8..=29).contains(&bits) && range.base % range.size() == 0).then_some(range)
+        ((8..=29).contains(&bits) && range.base.is_multiple_of(range.size())).then_some(range)
     }
 
     fn size(&self) -> u32 {
