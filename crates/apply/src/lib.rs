@@ -3,6 +3,12 @@
 //! [`hands`] observes one host and carries out one step of a plan at a time; [`edge`] puts the edge
 //! there; [`reach`] finds the way to it. It decides nothing: what shall be comes as a value.
 
+pub mod container;
 pub mod edge;
 pub mod hands;
+pub mod keep;
 pub mod reach;
+
+mod owner;
+
+pub use owner::Owner;
