@@ -4,6 +4,7 @@
 
 mod client;
 mod commands;
+mod hosts;
 mod output;
 
 use std::process::ExitCode;

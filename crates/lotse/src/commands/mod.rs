@@ -103,13 +103,15 @@ fn service(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
 }
 
 /// What the crate that knows the error says about its mend.
-fn hint_of(error: &anyhow::Error) -> Option<&'static str> {
+fn hint_of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
+        let reach = cause.downcast_ref::<apply::reach::ReachError>();
         let docker = cause.downcast_ref::<docker::DockerError>();
         let edge = cause.downcast_ref::<apply::edge::EdgeError>();
-        docker
-            .and_then(docker::DockerError::hint)
-            .or_else(|| edge?.hint())
+        reach
+            .and_then(apply::reach::ReachError::hint)
+            .or_else(|| apply::reach::hint_of(docker?))
+            .or_else(|| edge?.hint().map(str::to_owned))
     })
 }
 

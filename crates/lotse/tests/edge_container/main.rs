@@ -17,6 +17,7 @@ use docker::container::State;
 use docker::{Filter, if_found};
 use host::Host;
 use load::{Load, Target};
+use testkit::sshd::{Sshd, me};
 
 const PORT: u16 = 8080;
 
@@ -141,4 +142,45 @@ fn without_an_engine_it_says_what_to_do() {
     let wrong = ["edge", "up", "--", "--folder", "/elsewhere"];
     let output = host::lotse(&wrong).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_goes_to_a_host_over_ssh() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    let Some(sshd) = Sshd::start(&[]) else {
+        return;
+    };
+    let key = sshd.user_key("ed25519", "", "key");
+    let key = fs_err::read_to_string(key).unwrap().replace('\n', "\r\n");
+    let socket = host.daemon.socket();
+    let address = format!(
+        "ssh://{}@127.0.0.1:{}{}",
+        me(),
+        sshd.port(),
+        socket.display()
+    );
+    let lotse = |verb: &str, pinned: &str| {
+        let output = host::lotse(&["edge", verb, "--host", &address])
+            .env("HOME", sshd.path("home"))
+            .env_remove("SSH_AUTH_SOCK")
+            .env("LOTSE_SSH_KEY", &key)
+            .env("SSH_SERVER_HOSTKEYS", pinned)
+            .output()
+            .unwrap();
+        (output.status.code(), testkit::dockerd::text_of(&output))
+    };
+    let (status, said) = lotse("up", "");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("nobody has pinned a host key"), "{said}");
+    assert!(said.contains(sshd.pin("host_ed25519").trim()), "{said}");
+
+    let pinned = sshd.pin("host_ed25519");
+    let (status, said) = lotse("up", &pinned);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(host.edge().await.state.is_running());
+    let (status, said) = lotse("down", &pinned);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(!said.contains("PRIVATE KEY"));
 }

@@ -15,12 +15,16 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::bail;
+use apply::reach::{ReachError, Way};
 use clap::{Args, Subcommand};
-use docker::{DockerError, Engine, EngineAddress, Name, TlsFiles};
+use deploy::{HostName, TextError};
+use docker::{Engine, Name};
 use edge::Settings;
 use edge::control::{self, Request};
 use edge::route::{HostPattern, Listen, PathPrefix, RouteKey};
 use serde_json::Value;
+
+use crate::hosts;
 
 /// Own this host's published ports, and send each request to the current targets
 #[derive(Debug, Subcommand)]
@@ -39,7 +43,7 @@ pub(crate) enum EdgeCommand {
     ///
     /// Examples:
     ///   lotse edge up
-    ///   lotse edge up --host tcp://web-01:2376 -- --trust 10.0.0.0/8
+    ///   lotse edge up --host ssh://deploy@web-01 -- --trust 10.0.0.0/8
     ///   lotse edge up --share /etc/letsencrypt
     #[command(verbatim_doc_comment)]
     Up(up::Up),
@@ -93,9 +97,10 @@ pub(crate) struct Folder {
 /// A host's engine, and the edge's container there.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The host's Docker engine: unix:///PATH or tcp://HOST:PORT
-    #[arg(long, value_name = "ENGINE", env = "DOCKER_HOST", default_value_t)]
-    host: EngineAddress,
+    /// The host: unix:///PATH, tcp://HOST:PORT or ssh://[USER@]HOST[:PORT][/PATH]
+    #[arg(long, value_name = "HOST", env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock",
+        value_parser = host)]
+    host: HostName,
     /// The folder with ca.pem, cert.pem and key.pem for a host that is reached by TCP
     #[arg(long, value_name = "FOLDER", env = "DOCKER_CERT_PATH")]
     certificates: Option<PathBuf>,
@@ -152,9 +157,18 @@ async fn count(folder: &Folder, request: &Request) -> anyhow::Result<u64> {
 }
 
 impl Place {
-    async fn engine(&self) -> Result<Engine, DockerError> {
-        let files = self.certificates.as_deref().map(TlsFiles::in_folder);
-        Engine::connect(&self.host, files.as_ref()).await
+    async fn engine(&self) -> Result<Engine, ReachError> {
+        let reach = hosts::reach(self.certificates.as_deref());
+        reach.connect(&self.host).await
+    }
+}
+
+/// An address that is none is a mistake of the command line.
+fn host(text: &str) -> Result<HostName, String> {
+    let host: HostName = text.parse().map_err(|error: TextError| error.to_string())?;
+    match Way::to(&host) {
+        Ok(_) => Ok(host),
+        Err(error) => Err(error.to_string()),
     }
 }
 
