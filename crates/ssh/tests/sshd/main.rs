@@ -1,0 +1,11 @@
+//! Against OpenSSH's own server and agent.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint knows tests by their attribute only, not their helpers"
+)]
+
+mod host_keys;
+mod server;
+mod streams;
+mod user_keys;
