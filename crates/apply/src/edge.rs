@@ -10,6 +10,8 @@ mod image;
 mod ready;
 mod spec;
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use docker::container::spec::Restart;
@@ -18,6 +20,7 @@ use docker::{DockerError, Engine, ImageRef, Name, if_found};
 use serde::{Deserialize, Serialize};
 
 pub use error::EdgeError;
+pub(crate) use image::PROGRAM;
 pub use ready::READY;
 
 /// Beyond an edge's own grace period: until it has ended and the engine has seen it.
@@ -33,6 +36,8 @@ pub struct EdgeContainer {
     pub name: Name,
     /// How it runs; as it did before, without.
     pub options: Option<EdgeOptions>,
+    /// The program that its image is made of; this very one, without.
+    pub program: Option<PathBuf>,
 }
 
 /// How an edge runs.
@@ -69,6 +74,17 @@ pub enum Step {
     Draining,
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Importing(image) => write!(f, "making the image {image}"),
+            Self::Starting(container) => write!(f, "starting the container {container}"),
+            Self::TookOver => f.write_str("it has taken over: connections come to it from now on"),
+            Self::Draining => f.write_str("the one before lets its connections come to their end"),
+        }
+    }
+}
+
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -90,7 +106,7 @@ pub async fn put(
     tell: &mut (dyn FnMut(Step) + Send),
 ) -> Result<Outcome, EdgeError> {
     let place = Place::new(engine, &wanted.name)?;
-    let image = image::ensure(engine, tell).await?;
+    let image = image::ensure(engine, wanted.program.as_deref(), tell).await?;
     place.settle(tell).await?;
     let running = place.look().await?;
     let options = match (&wanted.options, &running) {
@@ -139,6 +155,11 @@ pub async fn remove(engine: &Engine, name: &Name) -> Result<bool, EdgeError> {
     Ok(found)
 }
 
+/// The name of the container that takes over from this edge; nothing where it would be too long.
+pub(crate) fn next_name(name: &Name) -> Option<Name> {
+    format!("{name}-next").parse().ok()
+}
+
 /// The two containers that an edge can have on a host.
 struct Place<'a> {
     engine: &'a Engine,
@@ -149,11 +170,10 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn new(engine: &'a Engine, name: &Name) -> Result<Self, EdgeError> {
-        let next = format!("{name}-next").parse();
         Ok(Self {
             engine,
             name: name.clone(),
-            next: next.map_err(|_| EdgeError::Name(name.clone()))?,
+            next: next_name(name).ok_or_else(|| EdgeError::Name(name.clone()))?,
         })
     }
 

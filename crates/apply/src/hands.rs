@@ -4,20 +4,37 @@
 //! a step leaves to choose was chosen by the plan. Nothing here knows of other hosts, of batches, or
 //! of what follows from a failure.
 
+mod blueprint;
+mod containers;
+mod failure;
+mod image;
+mod lock;
+mod look;
+mod network;
+mod observe;
+mod stack;
+mod standing;
+mod traffic;
+mod volume;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use deploy::host::LockSeen;
-use deploy::{
-    EnvironmentName, Failure, FailureKind, Holder, HostSeen, Lease, Look, Release, ReleaseNumber,
-    Seen, Step, Unreached,
-};
+use deploy::{Failure, Holder, Look, Release, ReleaseNumber, Seen, Step};
 use docker::image::Credentials;
 use docker::{Engine, ImageRef, Name};
-use tokio::sync::mpsc;
+use jiff::SignedDuration;
+use tokio::sync::{OnceCell, mpsc};
+
+use crate::keep::Keeper;
+use crate::owner::Owner;
+use stack::Remains;
+use standing::Update;
+use traffic::Switch;
 
 /// Releases by number: those that steps speak of.
 pub type Releases = BTreeMap<ReleaseNumber, Arc<Release>>;
@@ -26,8 +43,13 @@ pub type Releases = BTreeMap<ReleaseNumber, Arc<Release>>;
 #[derive(Debug, Clone)]
 pub struct Hands {
     engine: Engine,
-    environment: EnvironmentName,
+    owner: Owner,
+    keeper: Keeper,
     options: HandsOptions,
+    /// How far the host's clock is ahead of ours.
+    clock: Arc<OnceCell<SignedDuration>>,
+    /// Who took the lock here.
+    holder: Arc<Mutex<Option<Holder>>>,
 }
 
 /// What a host's hands need beside its engine.
@@ -37,6 +59,8 @@ pub struct HandsOptions {
     pub edge: Name,
     /// What registries are shown when images are pulled; nothing without.
     pub keys: Option<Arc<dyn RegistryKeys>>,
+    /// The program that an edge's image is made of; this very one, without.
+    pub program: Option<PathBuf>,
 }
 
 /// What registries are shown.
@@ -72,23 +96,15 @@ pub enum Renewal {
 }
 
 impl Hands {
-    /// Hands on the host of this engine, for one environment.
-    pub fn new(engine: Engine, environment: EnvironmentName, options: HandsOptions) -> Self {
+    /// Hands on the host of this engine, for one environment of one project.
+    pub fn new(engine: Engine, owner: Owner, options: HandsOptions) -> Self {
         Self {
+            keeper: Keeper::new(engine.clone(), options.edge.clone()),
+            clock: Arc::default(),
+            holder: Arc::default(),
             engine,
-            environment,
+            owner,
             options,
-        }
-    }
-
-    /// What is on the host. Changes nothing there.
-    ///
-    /// # Errors
-    /// Why it could not be looked at.
-    pub async fn observe(&self) -> Result<HostSeen, Unreached> {
-        match self.engine.ping().await {
-            Ok(()) => Ok(HostSeen::default()),
-            Err(error) => Err(Unreached(error.to_string())),
         }
     }
 
@@ -104,35 +120,105 @@ impl Hands {
         releases: &Releases,
         told: &mpsc::UnboundedSender<Told>,
     ) -> Result<Seen, Failure> {
-        let _to_come = (releases, told);
-        Err(failure(format!("cannot {step:?} yet")))
+        if let Step::Lock(lease) = step {
+            return self.lock(lease, told).await;
+        }
+        Box::pin(self.carry_out_plain(step, releases, told)).await?;
+        Ok(Seen::Nothing)
     }
 
-    /// Renews the lease of the lock.
-    ///
-    /// # Errors
-    /// When the host does not answer.
-    pub async fn renew(&self, lease: &Lease) -> Result<Renewal, Failure> {
-        let _to_come = (&self.environment, &self.options, lease);
-        Ok(Renewal::Lost { by: None })
-    }
-
-    /// Takes the lock away from whoever has it, and says who had it.
-    ///
-    /// # Errors
-    /// When the host does not answer.
-    pub async fn break_lock(&self) -> Result<Option<LockSeen>, Failure> {
-        Ok(None)
+    async fn carry_out_plain(
+        &self,
+        step: &Step,
+        releases: &Releases,
+        told: &mpsc::UnboundedSender<Told>,
+    ) -> Result<(), Failure> {
+        let of = |number: &ReleaseNumber| known_release(releases, *number);
+        match step {
+            Step::Lock(_) => Ok(()),
+            Step::Unlock { holder } => self.unlock(holder).await,
+            Step::PlaceEdge { .. } => self.place_edge(told).await,
+            Step::Record { entry } => self.record(entry, releases).await,
+            Step::Pull { image, services } => self.pull(image, services, told).await,
+            Step::MakeNetwork {
+                name,
+                release,
+                like,
+            } => self.make_network(name, of(release)?, like).await,
+            Step::MakeVolume { name, release, key } => {
+                self.make_volume(name, of(release)?, key).await
+            }
+            Step::FillVolume {
+                name,
+                release,
+                key,
+                from,
+            } => self.fill_volume(name, of(release)?, key, from).await,
+            Step::UpdateStanding {
+                release,
+                service,
+                join,
+                instead_of,
+            } => {
+                let update = Update {
+                    release: of(release)?,
+                    service,
+                    join,
+                    instead_of: *instead_of,
+                };
+                self.update_standing(&update, releases).await
+            }
+            Step::Join { release, services } => self.join(of(release)?, services).await,
+            Step::RetireStanding { service } => self.retire_standing(service).await,
+            Step::RunOnce { release, service } => self.run_once(of(release)?, service).await,
+            Step::Start { release, services } => self.start(of(release)?, services).await,
+            Step::Await { waits, .. } => match self.look(waits, false, told).await? {},
+            Step::Watch { waits, .. } => match self.look(waits, true, told).await? {},
+            Step::Probe { probes, deadline } => self.probe(probes, *deadline).await,
+            Step::Switch {
+                routes,
+                deadline,
+                standby,
+                grace,
+            } => {
+                let switch = Switch {
+                    routes,
+                    deadline: *deadline,
+                    standby: *standby,
+                    grace: *grace,
+                };
+                self.switch(&switch).await
+            }
+            Step::Retire {
+                release,
+                waves,
+                drain,
+            } => self.retire(*release, waves, *drain).await,
+            Step::RemoveStack {
+                release,
+                networks,
+                images,
+                volumes,
+            } => {
+                let remains = Remains {
+                    networks,
+                    images,
+                    volumes,
+                };
+                self.remove_stack(*release, &remains).await
+            }
+            Step::Wait { time } => {
+                tokio::time::sleep(time.get()).await;
+                Ok(())
+            }
+        }
     }
 }
 
-fn failure(message: impl Into<String>) -> Failure {
-    Failure {
-        kind: FailureKind::Failed,
-        message: message.into(),
-        service: None,
-        last_lines: Vec::new(),
-    }
+/// A release that a step speaks of.
+fn known_release(releases: &Releases, number: ReleaseNumber) -> Result<&Release, Failure> {
+    let release = releases.get(&number).map(Arc::as_ref);
+    release.ok_or_else(|| failure::failed(format!("release {number} is not known")))
 }
 
 impl Default for HandsOptions {
@@ -141,6 +227,7 @@ impl Default for HandsOptions {
         Self {
             edge: edge.expect("`lotse-edge` is a name of the Engine"),
             keys: None,
+            program: None,
         }
     }
 }

@@ -3,5 +3,11 @@
 //! [`hands`] observes one host and carries out one step of a plan at a time; [`edge`] puts the edge
 //! there. It decides nothing: what shall be comes as a value.
 
+pub mod container;
 pub mod edge;
 pub mod hands;
+pub mod keep;
+
+mod owner;
+
+pub use owner::Owner;

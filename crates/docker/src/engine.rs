@@ -10,6 +10,7 @@ use std::time::Duration;
 use bollard::errors::Error as Reply;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use futures_util::{Stream, StreamExt as _};
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -17,6 +18,7 @@ use crate::address::EngineAddress;
 use crate::archive::Sent;
 use crate::connector::{Connector, TcpConnector, UnixConnector};
 use crate::error::{DockerError, Operation, Problem};
+use crate::time::timestamp;
 use crate::tls::TlsFiles;
 use crate::transport::Transport;
 use crate::version::{ApiVersion, EngineVersion};
@@ -142,6 +144,25 @@ impl Engine {
         let operation = Operation::plain("ask the Docker engine whether it is there");
         self.call(&operation, self.docker.ping()).await?;
         Ok(())
+    }
+
+    /// The time by the engine's own clock.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn time(&self) -> Result<Timestamp, DockerError> {
+        #[derive(Deserialize)]
+        struct Info {
+            #[serde(rename = "SystemTime")]
+            time: String,
+        }
+        let operation = Operation::plain("ask for the time");
+        let asking = async {
+            let info: Info = self.transport.get("/info").await?;
+            let time = timestamp(Some(&info.time));
+            time.ok_or_else(|| Problem::Strange(format!("`{}` is no time", info.time)))
+        };
+        self.call(&operation, asking).await
     }
 
     /// Carries out a call that should be answered at once.

@@ -24,6 +24,7 @@ async fn main() -> Result<(), Failure> {
         path: Default::default(),
     };
     let set = Set {
+        owner: None,
         routes: vec![RouteSpec::new(route, vec![target])],
         deadline: Span::seconds(10),
         grace: Span::seconds(10),

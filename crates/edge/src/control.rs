@@ -4,7 +4,7 @@
 //! how it ended. A change goes on to its end even if whoever asked for it goes away.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,13 @@ pub enum Request {
         /// In again.
         #[serde(default)]
         undo: bool,
+    },
+    /// Whether addresses have nothing left to do: [`Edge::emptied`].
+    Emptied {
+        /// Which.
+        addresses: Vec<IpAddr>,
+        /// How long to wait for it.
+        limit: Span,
     },
     /// [`Edge::pause`].
     Pause {
@@ -261,6 +268,7 @@ async fn carry_out(
             grace,
             undo,
         } => edge.drain(target, !undo, grace).await?,
+        Request::Emptied { addresses, limit } => edge.emptied(&addresses, limit).await,
         Request::Pause { route, limit } => edge.pause(route.as_ref(), limit).await?,
         Request::Resume { route } => edge.resume(route.as_ref()).await?,
         Request::Maintenance { route, page } => edge.maintenance(route.as_ref(), &page).await?,

@@ -3,6 +3,7 @@
 //! Every change follows one order: check, listen, write down, swap. Whatever fails leaves
 //! everything as it was; the swap itself cannot fail.
 
+pub(crate) mod draining;
 mod follow;
 mod keep;
 mod operate;
@@ -164,6 +165,20 @@ impl Edge {
     pub(crate) fn running(&self) -> &Running {
         &self.0
     }
+
+    /// Lets pools that get no more requests come to their end. Says how many requests were cut.
+    async fn drain_all(&self, pools: Vec<Arc<Pool>>, grace: Duration) -> usize {
+        self.0.shared.draining.add(&pools);
+        let drains = pools.iter().map(|pool| async {
+            pool.retired.cancel();
+            pool.targets.iter().for_each(|target| target.idle.clear());
+            pool.drain(grace).await
+        });
+        futures_util::future::join_all(drains)
+            .await
+            .into_iter()
+            .sum()
+    }
 }
 
 fn route(pool: Arc<Pool>, mode: Mode) -> Route {
@@ -171,19 +186,7 @@ fn route(pool: Arc<Pool>, mode: Mode) -> Route {
         key: pool.spec.route.clone(),
         pool,
         standby: None,
+        fell_back: None,
         mode: Arc::new(watch::Sender::new(mode)),
     }
-}
-
-/// Lets pools that get no more requests come to their end. Says how many requests were cut.
-async fn drain_all(pools: Vec<Arc<Pool>>, grace: Duration) -> usize {
-    let drains = pools.iter().map(|pool| async {
-        pool.retired.cancel();
-        pool.targets.iter().for_each(|target| target.idle.clear());
-        pool.drain(grace).await
-    });
-    futures_util::future::join_all(drains)
-        .await
-        .into_iter()
-        .sum()
 }

@@ -7,7 +7,7 @@ use crate::client::tls::CertificateError;
 use crate::edge::state::StateError;
 use crate::route::{Listen, RouteKey};
 use crate::span::Span;
-use crate::spec::SpecError;
+use crate::spec::{Owner, SpecError};
 
 /// Why the edge did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,14 @@ pub enum EdgeError {
     /// A route twice in one set.
     #[error("the route {0} is given twice")]
     Twice(RouteKey),
+    /// A route of somebody else.
+    #[error("the route {route} belongs to {}, and is left alone", whose(owner.as_ref()))]
+    Owned {
+        /// The route.
+        route: RouteKey,
+        /// Whose it is; without, it was set by hand.
+        owner: Option<Owner>,
+    },
     /// TCP and something else on one port.
     #[error("{0} cannot serve TCP and another route at the same time: remove one of them first")]
     Protocols(Listen),
@@ -139,6 +147,13 @@ fn list(ill: &[(RouteKey, Vec<String>)]) -> String {
     lines
         .map(|(route, what)| format!("\n  route {route}: target {what}"))
         .collect()
+}
+
+fn whose(owner: Option<&Owner>) -> String {
+    owner.map_or_else(
+        || "whoever set it with `lotse edge set`".to_owned(),
+        |owner| format!("`{owner}`"),
+    )
 }
 
 fn names(routes: &[RouteKey]) -> String {

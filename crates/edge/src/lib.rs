@@ -33,3 +33,4 @@ pub use edge::{Edge, raise_file_limit};
 pub use error::EdgeError;
 pub use settings::Settings;
 pub use span::Span;
+pub use target::probe::probe;

@@ -58,7 +58,14 @@ pub struct RouteSpec {
     /// The page (HTML) that is shown while no target is healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_page: Option<String>,
+    /// Whose it is; comes from [`crate::Set::owner`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
+
+/// Whose routes are, in the owner's own words: at most 500 characters, none of them for control.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(String);
 
 fn default_response_timeout() -> Span {
     Span::seconds(300)
@@ -197,6 +204,9 @@ pub enum SpecError {
     /// A route that no certificate can be ordered for.
     #[error("no certificate can be ordered for the route {0}: {1}")]
     Acme(RouteKey, &'static str),
+    /// Not an owner.
+    #[error("`{0}` is no owner of routes: it has 1 to 500 characters on one line")]
+    Owner(String),
     /// Not a range of statuses.
     #[error("`{0}` is no range of statuses: give one (204) or two between 100 and 599 (200-399)")]
     Status(String),
@@ -242,6 +252,7 @@ impl RouteSpec {
             redirect_https: None,
             hsts: None,
             unavailable_page: None,
+            owner: None,
         }
     }
 
@@ -457,7 +468,25 @@ impl fmt::Display for StatusRange {
     }
 }
 
-text_serde!(TargetSpec, StatusRange, Challenge);
+impl FromStr for Owner {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let fits = (1..=500).contains(&text.len()) && !text.chars().any(char::is_control);
+        match fits {
+            true => Ok(Self(text.to_owned())),
+            false => Err(SpecError::Owner(text.chars().take(100).collect())),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text_serde!(TargetSpec, StatusRange, Challenge, Owner);
 
 #[cfg(test)]
 mod tests {

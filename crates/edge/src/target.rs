@@ -4,3 +4,4 @@ pub(crate) mod connect;
 pub(crate) mod health;
 pub(crate) mod http1;
 pub(crate) mod pool;
+pub(crate) mod probe;

@@ -43,6 +43,7 @@ fn by_acme(listen: SocketAddr, target: &Target, challenge: Option<Challenge>) ->
 
 fn set(routes: Vec<RouteSpec>) -> Set {
     Set {
+        owner: None,
         deadline: Span::seconds(20),
         ..quick(routes)
     }

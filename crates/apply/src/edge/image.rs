@@ -14,7 +14,7 @@ use model::Digest;
 use super::{EdgeError, Step};
 
 /// Where the program is in the image; a shell's search path leads there.
-pub(super) const PROGRAM: &str = "/bin/lotse";
+pub(crate) const PROGRAM: &str = "/bin/lotse";
 
 const REPOSITORY: &str = "lotse-edge";
 const OURSELVES: &str = "/proc/self/exe";
@@ -28,10 +28,12 @@ const NAME_SERVICES: &str = "hosts: files dns\n";
 /// Makes the image on the host, unless it is there.
 pub(super) async fn ensure(
     engine: &Engine,
+    program: Option<&Path>,
     tell: &mut (dyn FnMut(Step) + Send),
 ) -> Result<ImageRef, EdgeError> {
     check_processors(engine)?;
-    let binary = fs_err::read(OURSELVES).map_err(EdgeError::Binary)?;
+    let program = program.unwrap_or(Path::new(OURSELVES));
+    let binary = fs_err::read(program).map_err(EdgeError::Binary)?;
     let image = name(&binary)?;
     if if_found(engine.inspect_image(&image).await)?.is_none() {
         tell(Step::Importing(image.clone()));

@@ -1,6 +1,7 @@
 //! Lists of containers.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use bollard::models as wire;
 use bollard::query_parameters::ListContainersOptions;
@@ -28,6 +29,8 @@ pub struct ContainerSummary {
     pub state: String,
     /// The state for people: `Up 2 minutes (healthy)`.
     pub status: String,
+    /// Addresses of the host that are listened at for it.
+    pub ports: Vec<SocketAddr>,
     /// Networks by their names.
     pub networks: BTreeMap<String, Endpoint>,
 }
@@ -69,6 +72,17 @@ fn summary(seen: wire::ContainerSummary) -> Option<ContainerSummary> {
             .map(|state| state.to_string())
             .unwrap_or_default(),
         status: seen.status.unwrap_or_default(),
+        ports: seen
+            .ports
+            .unwrap_or_default()
+            .iter()
+            .filter_map(published)
+            .collect(),
         networks: endpoints(seen.network_settings.and_then(|network| network.networks)),
     })
+}
+
+fn published(port: &wire::PortSummary) -> Option<SocketAddr> {
+    let address = port.ip.as_ref()?.parse().ok()?;
+    Some(SocketAddr::new(address, port.public_port?))
 }

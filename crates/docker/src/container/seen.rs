@@ -1,7 +1,7 @@
 //! What an engine says of a container.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bollard::models as wire;
 use jiff::Timestamp;
@@ -119,6 +119,8 @@ pub struct Endpoint {
     pub ipv4: Option<IpAddr>,
     /// The address; nothing while it does not run.
     pub ipv6: Option<IpAddr>,
+    /// The address that it was told to have, also while it does not run.
+    pub fixed_ipv4: Option<Ipv4Addr>,
     /// Names by which others find it.
     pub aliases: Vec<String>,
 }
@@ -231,6 +233,9 @@ pub(super) fn endpoints(
             ipv6: seen
                 .global_ipv6_address
                 .and_then(|address| address.parse().ok()),
+            fixed_ipv4: seen
+                .ipam_config
+                .and_then(|config| config.ipv4_address?.parse().ok()),
             aliases: seen.aliases.unwrap_or_default(),
         };
         (name, endpoint)

@@ -1,9 +1,9 @@
 //! Has the edge before this one, as long as it still has connections, do what this one does.
 
+use super::Edge;
 use super::keep;
 use super::state::State;
 use super::takeover::Follower;
-use super::{Edge, drain_all};
 use crate::span::Span;
 
 impl Edge {
@@ -42,6 +42,6 @@ impl Edge {
             keep::apply(&mut table, &state)
         };
         let followed = self.tell_follower(grace);
-        drain_all(old, grace.get()).await + followed.await
+        self.drain_all(old, grace.get()).await + followed.await
     }
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::Edge;
 use super::table::Mode;
-use super::{Edge, drain_all};
 use crate::error::EdgeError;
 use crate::route::RouteKey;
 use crate::span::Span;
@@ -29,7 +29,7 @@ impl Edge {
         let pools = gone
             .into_iter()
             .flat_map(|route| [Some(route.pool), route.standby]);
-        let cut = drain_all(pools.flatten().collect(), grace.get()).await;
+        let cut = self.drain_all(pools.flatten().collect(), grace.get()).await;
         Ok(cut + followed.await)
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::table::{Inner, Mode};
-use super::{Edge, drain_all, route};
+use super::table::{Inner, Mode, Route};
+use super::{Edge, route};
 use crate::error::EdgeError;
 use crate::route::{Listen, RouteKey};
 use crate::span::Span;
-use crate::spec::{Protocol, RouteSpec};
+use crate::spec::{Owner, Protocol, RouteSpec};
 use crate::target::health;
 use crate::target::pool::Pool;
 
@@ -23,6 +23,11 @@ use crate::target::pool::Pool;
 pub struct Set {
     /// The routes.
     pub routes: Vec<RouteSpec>,
+    /// Whose they are. With an owner, the routes are all that it has from now on: others of it go
+    /// in the same step, those that are as they shall be stay untouched, and one that is somebody
+    /// else's fails the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// How long the new targets may take to become healthy.
     #[serde(default = "half_a_minute")]
     pub deadline: Span,
@@ -79,6 +84,7 @@ impl Edge {
     /// The reason, when the old targets serve as before.
     pub async fn set(&self, set: Set, tell: impl Fn(Event)) -> Result<(), EdgeError> {
         check_set(&set)?;
+        let set = self.owned(set)?;
         let seen = self.generations(&set);
         let deadline = Instant::now() + set.deadline.get();
         let pools = self.healthy_pools(&set, deadline, &tell).await?;
@@ -86,21 +92,67 @@ impl Edge {
         let (generation, old) = self.swap(&set, seen, &pools, &tell).await?;
         self.0.shared.acme.look();
         let followed = self.tell_follower(set.grace);
-        self.stand_by(&pools, generation, set.watch.get()).await?;
+        if !pools.is_empty() {
+            self.stand_by(&pools, generation, set.watch.get()).await?;
+        }
         let old = self.retire_standby(generation, old);
-        let cut = drain_all(old, set.grace.get()).await + followed.await;
+        let cut = self.drain_all(old, set.grace.get()).await + followed.await;
         tell(Event::Drained { cut });
         Ok(())
     }
 
+    /// The set with its owner at each route. A route that was given an owner and is set by hand
+    /// stays the owner's.
+    fn owned(&self, mut set: Set) -> Result<Set, EdgeError> {
+        let table = self.0.shared.table.read();
+        for spec in &mut set.routes {
+            let known = table.route(&spec.route).map(|route| &route.pool.spec.owner);
+            match (&set.owner, known) {
+                (Some(owner), Some(known)) if known.as_ref() != Some(owner) => {
+                    return Err(EdgeError::Owned {
+                        route: spec.route.clone(),
+                        owner: known.clone(),
+                    });
+                }
+                (Some(owner), _) => spec.owner = Some(owner.clone()),
+                (None, known) => spec.owner = known.cloned().flatten(),
+            }
+        }
+        Ok(set)
+    }
+
     fn generations(&self, set: &Set) -> HashMap<RouteKey, u64> {
         let table = self.0.shared.table.read();
-        let known = set
+        let named = set
             .routes
             .iter()
             .filter_map(|spec| table.route(&spec.route));
-        known
+        let owned = table.routes().filter(|route| set.owns(route));
+        named
+            .chain(owned)
             .map(|route| (route.key.clone(), route.pool.generation))
+            .collect()
+    }
+
+    /// The routes of a set that are not yet as they shall be. Whoever sets all that it has does not
+    /// want to disturb what stays.
+    fn changes<'a>(&self, set: &'a Set) -> Vec<&'a RouteSpec> {
+        let table = self.0.shared.table.read();
+        let stays = |spec: &RouteSpec| {
+            let route = table.route(&spec.route);
+            set.owner.is_some() && route.is_some_and(|route| *route.pool.spec == *spec)
+        };
+        set.routes.iter().filter(|spec| !stays(spec)).collect()
+    }
+
+    /// The routes of the set's owner that are not in the set.
+    fn unwanted(&self, set: &Set) -> Vec<RouteKey> {
+        let table = self.0.shared.table.read();
+        let named = |key: &RouteKey| set.routes.iter().any(|spec| spec.route == *key);
+        let owned = table.routes().filter(|route| set.owns(route));
+        owned
+            .map(|route| route.key.clone())
+            .filter(|key| !named(key))
             .collect()
     }
 
@@ -111,9 +163,9 @@ impl Edge {
         tell: &impl Fn(Event),
     ) -> Result<Vec<Arc<Pool>>, EdgeError> {
         let generation = self.0.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let pools = set
-            .routes
-            .iter()
+        let changes = self.changes(set);
+        let pools = changes
+            .into_iter()
             .map(|spec| self.new_pool(spec, generation));
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
         tell(Event::Checking {
@@ -167,9 +219,10 @@ impl Edge {
         if self.generations(set) != seen {
             return Err(EdgeError::Overtaken);
         }
-        self.check_against_table(set)?;
+        let unwanted = self.unwanted(set);
+        self.check_against_table(set, &unwanted)?;
         let opened = self.open_all(set)?;
-        if let Err(error) = self.save(pools, &[]) {
+        if let Err(error) = self.save(pools, &unwanted) {
             self.0.listeners.close_unused();
             tracing::debug!(?opened, "closed again");
             return Err(error);
@@ -178,9 +231,18 @@ impl Edge {
         let started = std::time::Instant::now();
         let (before, old) = {
             let mut table = self.0.shared.table.write();
-            let before = swap_in(&mut table, pools);
-            (before, standbys(&table, pools))
+            let gone = unwanted.iter().filter_map(|key| table.remove(key));
+            let gone = gone.flat_map(|route| [Some(route.pool), route.standby]);
+            let gone: Vec<Arc<Pool>> = gone.flatten().collect();
+            let mut before = swap_in(&mut table, pools);
+            before.extend(gone);
+            let old = standbys(&table, pools);
+            // As long as the table is held, so that nobody finds them in neither place.
+            self.0.shared.draining.add(&before);
+            self.0.shared.draining.add(&old);
+            (before, old)
         };
+        self.0.listeners.close_unused();
         let micros = started.elapsed().as_micros() as u64;
         for pool in pools {
             health::watch(pool);
@@ -191,9 +253,10 @@ impl Edge {
         Ok((generation, old))
     }
 
-    fn check_against_table(&self, set: &Set) -> Result<(), EdgeError> {
+    fn check_against_table(&self, set: &Set, unwanted: &[RouteKey]) -> Result<(), EdgeError> {
         let table = self.0.shared.table.read();
-        let own: HashSet<&RouteKey> = set.routes.iter().map(|spec| &spec.route).collect();
+        let named = set.routes.iter().map(|spec| &spec.route);
+        let own: HashSet<&RouteKey> = named.chain(unwanted).collect();
         let others = table.routes().filter(|route| !own.contains(&route.key));
         let others: Vec<&RouteSpec> = others.map(|route| &*route.pool.spec).collect();
         for spec in &set.routes {
@@ -247,10 +310,7 @@ impl Edge {
             .iter()
             .filter(|pool| !pool.is_available() || pool.retired.is_cancelled());
         let routes = dead.map(|pool| pool.spec.route.clone()).collect();
-        let pools = pools.to_vec();
-        self.0.shared.tasks.spawn(async move {
-            drain_all(pools, Duration::from_secs(10)).await;
-        });
+        self.drain_behind(pools.to_vec(), Duration::from_secs(10));
         Err(EdgeError::FellBack { routes })
     }
 
@@ -280,14 +340,21 @@ impl Edge {
     }
 
     fn drain_behind(&self, pools: Vec<Arc<Pool>>, grace: Duration) {
+        let edge = self.clone();
         self.0.shared.tasks.spawn(async move {
-            drain_all(pools, grace).await;
+            edge.drain_all(pools, grace).await;
         });
     }
 }
 
+impl Set {
+    fn owns(&self, route: &Route) -> bool {
+        self.owner.is_some() && route.pool.spec.owner == self.owner
+    }
+}
+
 fn check_set(set: &Set) -> Result<(), EdgeError> {
-    if set.routes.is_empty() {
+    if set.routes.is_empty() && set.owner.is_none() {
         return Err(EdgeError::NoRoutes);
     }
     for (place, spec) in set.routes.iter().enumerate() {
@@ -322,6 +389,7 @@ pub(super) fn swap_in(table: &mut Inner, pools: &[Arc<Pool>]) -> Vec<Arc<Pool>> 
     for pool in pools {
         match table.route_mut(&pool.spec.route) {
             Some(route) => {
+                route.fell_back = None;
                 let old = std::mem::replace(&mut route.pool, Arc::clone(pool));
                 unneeded.extend(route.standby.replace(old));
             }

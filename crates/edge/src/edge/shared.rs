@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::acme::Acme;
+use crate::edge::draining::Draining;
 use crate::edge::table::Table;
 use crate::request::record::LogSender;
 use crate::settings::Settings;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) ids: RequestIds,
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
+    /// Pools that were swapped out and still have requests.
+    pub(crate) draining: Draining,
     /// No new requests: connections end after the one at work.
     pub(crate) leaving: CancellationToken,
     /// Everything ends now.
@@ -39,6 +42,7 @@ impl Shared {
             ids: RequestIds::new()?,
             table: Table::default(),
             acme: Acme::new(&settings),
+            draining: Draining::default(),
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
             over: CancellationToken::new(),

@@ -13,7 +13,7 @@ use crate::edge::shared::Shared;
 use crate::edge::table::{Mode, Route};
 use crate::request::record::{BUCKETS, Counters};
 use crate::route::RouteKey;
-use crate::spec::Protocol;
+use crate::spec::{Owner, Protocol};
 use crate::target::pool::{Pool, Target};
 
 /// The edge as it is now.
@@ -66,8 +66,14 @@ pub struct RouteStatus {
     pub requests: u64,
     /// Those of them that were answered with a status from 500 on.
     pub errors: u64,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// The targets.
     pub targets: Vec<TargetStatus>,
+    /// Targets that failed soon after the last swap, so that those before them serve again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fell_back: Vec<TargetStatus>,
 }
 
 /// A target as it is now.
@@ -85,6 +91,9 @@ pub struct TargetStatus {
     pub requests: u64,
     /// Those that it failed to answer.
     pub failed: u64,
+    /// What the last check found wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub illness: Option<String>,
 }
 
 impl Edge {
@@ -218,13 +227,19 @@ fn route_status(route: &Route) -> RouteStatus {
         in_flight: route.pool.in_flight(),
         requests: counters.statuses.iter().map(load).sum(),
         errors: load(&counters.statuses[5]),
-        targets: route
-            .pool
-            .targets
+        owner: route.pool.spec.owner.clone(),
+        targets: targets_of(&route.pool),
+        fell_back: route
+            .fell_back
             .iter()
-            .map(|target| target_status(target))
+            .flat_map(|pool| targets_of(pool))
             .collect(),
     }
+}
+
+fn targets_of(pool: &Pool) -> Vec<TargetStatus> {
+    let targets = pool.targets.iter();
+    targets.map(|target| target_status(target)).collect()
 }
 
 fn target_status(target: &Target) -> TargetStatus {
@@ -235,6 +250,7 @@ fn target_status(target: &Target) -> TargetStatus {
         in_flight: target.in_flight(),
         requests: load(&target.requests),
         failed: load(&target.failed),
+        illness: target.illness(),
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Route {
     /// The pool before, while the current one is on trial.
     pub(crate) standby: Option<Arc<Pool>>,
     pub(crate) mode: Arc<watch::Sender<Mode>>,
+    /// The pool that failed on trial, until the next swap.
+    pub(crate) fell_back: Option<Arc<Pool>>,
 }
 
 /// What becomes of requests.
@@ -156,6 +158,7 @@ impl Route {
         if let Some(old) = self.standby.take() {
             let failed = std::mem::replace(&mut self.pool, old);
             failed.retired.cancel();
+            self.fell_back = Some(failed);
         }
     }
 
@@ -237,6 +240,7 @@ mod tests {
                 key,
                 pool: Pool::new(spec, 1, Arc::default()).unwrap(),
                 standby: None,
+                fell_back: None,
                 mode: Arc::new(watch::Sender::new(Mode::Serving)),
             });
         }

@@ -117,7 +117,9 @@ async fn watch_one(pool: &Pool, target: &Target) {
             () = tokio::time::sleep(pause) => {}
             () = target.doubted.notified() => {}
         }
-        match check(pool, target, health.timeout.get()).await {
+        let found = check(pool, target, health.timeout.get()).await;
+        target.set_illness(found.as_ref().err().map(ToString::to_string));
+        match found {
             Ok(()) => {
                 (well, ill) = (well + 1, 0);
                 if well >= health.rise && !target.is_healthy() {

@@ -4,8 +4,8 @@
 //! when its last request has. It knows who may be sent a request, not how one is sent.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -48,6 +48,8 @@ pub(crate) struct Target {
     pub(crate) idle: Idle,
     pub(crate) requests: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// What the last check found wrong.
+    illness: Mutex<Option<String>>,
 }
 
 /// Counts a request for its pool, as long as it is held.
@@ -167,6 +169,7 @@ impl Target {
             idle: Idle::default(),
             requests: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            illness: Mutex::default(),
         }
     }
 
@@ -193,6 +196,16 @@ impl Target {
     pub(crate) fn set_healthy(&self, healthy: bool) {
         self.failures.store(0, Ordering::Relaxed);
         self.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    /// What the last check found wrong, if it did.
+    pub(crate) fn illness(&self) -> Option<String> {
+        let illness = self.illness.lock();
+        illness.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_illness(&self, illness: Option<String>) {
+        *self.illness.lock().unwrap_or_else(PoisonError::into_inner) = illness;
     }
 
     pub(crate) fn is_drained(&self) -> bool {

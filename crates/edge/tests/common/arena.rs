@@ -59,6 +59,7 @@ impl Arena {
             spec.health.interval = Span::millis(100);
             spec.response_timeout = Span::millis(500);
             let set = Set {
+                owner: None,
                 routes: vec![spec],
                 deadline: Span::seconds(5),
                 grace: Span::seconds(1),

@@ -357,6 +357,7 @@ pub fn route(listen: SocketAddr, targets: &[SocketAddr]) -> RouteSpec {
 /// A set that a test can wait for.
 pub fn quick(routes: Vec<RouteSpec>) -> Set {
     Set {
+        owner: None,
         routes,
         deadline: Span::millis(700),
         grace: Span::seconds(10),

@@ -5,6 +5,7 @@ mod ci;
 mod compose;
 mod edge;
 mod job;
+mod keep;
 mod lab;
 mod login;
 mod pipeline;
@@ -48,6 +49,8 @@ enum Command {
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
     Lab(lab::Arguments),
+    #[command(hide = true)]
+    Keep(keep::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -71,6 +74,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Token(arguments) => client(token::run(arguments, screen)),
         Command::Edge(command) => service(edge::run(command)),
         Command::Lab(arguments) => lab::run(arguments),
+        Command::Keep(arguments) => service(keep::run(arguments)),
     }
 }
 

@@ -200,6 +200,7 @@ impl SetArguments {
             .map(fs_err::read_to_string)
             .transpose()?;
         Ok(Set {
+            owner: None,
             routes: vec![spec],
             deadline: self.deadline,
             grace: self.grace,

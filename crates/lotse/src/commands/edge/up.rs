@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use apply::edge::{EdgeContainer, EdgeOptions, Outcome, Step};
+use apply::edge::{EdgeContainer, EdgeOptions, Outcome};
 use clap::{Args, Parser};
 
 use super::run::RunOptions;
@@ -36,7 +36,7 @@ pub(crate) async fn up(arguments: Up) -> anyhow::Result<()> {
     let wanted = arguments.wanted()?;
     let engine = arguments.place.engine().await?;
     let name = &wanted.name;
-    let outcome = apply::edge::put(&engine, &wanted, &mut |step| tell(&step)).await;
+    let outcome = apply::edge::put(&engine, &wanted, &mut |step| say(step)).await;
     match outcome.with_context(|| format!("the edge `{name}` is not up"))? {
         Outcome::Unchanged => say(format_args!("`{name}` is up already, as it shall be")),
         Outcome::Started => say(format_args!("`{name}` is up")),
@@ -45,19 +45,6 @@ pub(crate) async fn up(arguments: Up) -> anyhow::Result<()> {
         )),
     }
     Ok(())
-}
-
-fn tell(step: &Step) {
-    match step {
-        Step::Importing(image) => say(format_args!("making the image {image}")),
-        Step::Starting(container) => say(format_args!("starting the container {container}")),
-        Step::TookOver => say(format_args!(
-            "it has taken over: connections come to it from now on"
-        )),
-        Step::Draining => say(format_args!(
-            "the one before lets its connections come to their end"
-        )),
-    }
 }
 
 impl Up {
@@ -75,6 +62,7 @@ impl Up {
         Ok(EdgeContainer {
             name: self.place.name.clone(),
             options: is_said.then_some(options),
+            program: None,
         })
     }
 

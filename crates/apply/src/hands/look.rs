@@ -1,0 +1,144 @@
+//! Looks at containers, again and again, until whoever listens has seen enough.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use deploy::host::{Health, State};
+use deploy::{Awaited, Failure, Found, Ill, Look, Reason, Until};
+use docker::DockerError;
+use docker::event::Event;
+use futures_util::future::join_all;
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::containers::Known;
+use super::failure::{last_lines, lines_of, of_docker};
+use super::{Hands, Told};
+
+/// The longest time between two looks.
+const SECOND: Duration = Duration::from_secs(1);
+/// Events come in bursts: one look answers those of so long.
+const BURST: Duration = Duration::from_millis(50);
+
+impl Hands {
+    /// Tells what the containers do, at each change and at least every second. `watching` is
+    /// whether they have traffic, so that the edge is asked as well.
+    ///
+    /// # Errors
+    /// When the host does not answer. It does not end otherwise.
+    pub(super) async fn look(
+        &self,
+        waits: &[Awaited],
+        watching: bool,
+        told: &mpsc::UnboundedSender<Told>,
+    ) -> Result<Infallible, Failure> {
+        let mut events = self.events();
+        loop {
+            let next = Instant::now() + SECOND;
+            let look = self.one_look(waits, watching).await.map_err(of_docker)?;
+            if told.send(Told::Look(look)).is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                event = events.next() => match event {
+                    Some(Ok(_)) => sleep_until(Instant::now() + BURST).await,
+                    // The looks of each second go on; a host that is away they notice themselves.
+                    Some(Err(_)) | None => {
+                        sleep_until(next).await;
+                        events = self.events();
+                    }
+                },
+            }
+        }
+    }
+
+    fn events(&self) -> impl Stream<Item = Result<Event, DockerError>> + Send + Unpin + use<> {
+        self.engine.events(self.filter().with("type", "container"))
+    }
+
+    async fn one_look(&self, waits: &[Awaited], watching: bool) -> Result<Look, DockerError> {
+        let known = self.known_of(waits).await?;
+        let found = known.iter().map(|known| async {
+            Found {
+                place: known.place,
+                container: known.seen.clone(),
+                last_lines: self.words_of(known, waits).await,
+            }
+        });
+        let containers = join_all(found).await;
+        let ill = match watching {
+            true => self.ill(&known).await,
+            false => Vec::new(),
+        };
+        Ok(Look { containers, ill })
+    }
+
+    async fn known_of(&self, waits: &[Awaited]) -> Result<Vec<Known>, DockerError> {
+        let mut known = self.known().await?;
+        known.retain(|known| {
+            let mut waits = waits.iter();
+            waits.any(|wait| known.is_of(wait.place, &wait.service))
+        });
+        Ok(known)
+    }
+
+    /// The last lines of a container that is not well; also what its health check said.
+    async fn words_of(&self, known: &Known, waits: &[Awaited]) -> Vec<String> {
+        let ends = waits
+            .iter()
+            .any(|wait| known.is_of(wait.place, &wait.service) && wait.until == Until::Completed);
+        let well = match known.seen.state {
+            State::Running => {
+                known.seen.health != Some(Health::Unhealthy) && known.seen.restarts == 0
+            }
+            State::Exited(0) => ends,
+            State::Created => true,
+            _ => false,
+        };
+        if well {
+            return Vec::new();
+        }
+        let mut lines = last_lines(&self.engine, known.id()).await;
+        let check = known.container.health.as_ref().map(|health| &health.output);
+        if known.seen.health == Some(Health::Unhealthy)
+            && let Some(last) = check.and_then(|output| lines_of(output).pop())
+        {
+            lines.push(format!("health check: {last}"));
+        }
+        lines
+    }
+
+    /// Services whose targets the edge finds ill, or from which it fell back.
+    async fn ill(&self, known: &[Known]) -> Vec<Ill> {
+        // An edge that does not answer says nothing against a release; Docker brings it back.
+        let routes = self.edge_status().await.unwrap_or_default();
+        let mut ill: Vec<Ill> = Vec::new();
+        for route in routes {
+            let down = route.targets.iter().all(|target| !target.healthy);
+            let now = route.targets.iter().filter(|_| down);
+            for target in route.fell_back.iter().chain(now) {
+                let Some(known) = at(known, target.address.ip()) else {
+                    continue;
+                };
+                let why = target.illness.clone();
+                let why = why.unwrap_or_else(|| "requests to it failed".to_owned());
+                if !ill.iter().any(|ill| ill.service == known.seen.service) {
+                    ill.push(Ill {
+                        service: known.seen.service.clone(),
+                        reason: Reason::NoAnswer(why),
+                        last_lines: last_lines(&self.engine, known.id()).await,
+                    });
+                }
+            }
+        }
+        ill
+    }
+}
+
+fn at(known: &[Known], address: IpAddr) -> Option<&Known> {
+    let mut known = known.iter();
+    known.find(|known| known.addresses().any(|own| own == address))
+}
