@@ -11,6 +11,7 @@
 )]
 
 mod connection;
+mod elsewhere;
 mod kinds;
 pub mod ledger;
 
@@ -25,6 +26,8 @@ use tokio_util::task::TaskTracker;
 
 use connection::{Kept1, Kept2};
 use ledger::{Entry, Ledger};
+
+pub use elsewhere::Elsewhere;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use docker::container::State;
 use docker::{Filter, if_found};
 use host::Host;
-use load::{Load, Target};
+use load::Target;
+use testkit::load::ledger::{Ledger, Order};
+use testkit::load::{Closing, Elsewhere, Kind, Plan};
 use testkit::sshd::{Sshd, me};
 
 const PORT: u16 = 8080;
@@ -31,7 +33,15 @@ async fn an_update_under_load_loses_nothing() {
     let target = Target::start(&host.daemon);
     host.set(PORT, target.address).await.unwrap();
 
-    let load = Load::start(host.daemon.network(), PORT, 4, Duration::from_millis(40));
+    let plan = Plan {
+        rates: vec![(Kind::Get, 50.0), (Kind::Fresh, 50.0)],
+        slow: Duration::ZERO,
+        long: Duration::ZERO,
+        closing: Closing::Announced,
+    };
+    let address = SocketAddr::from(([127, 0, 0, 1], PORT));
+    let ledger = Ledger::new(Order::Everywhere);
+    let load = Elsewhere::start(host.daemon.network(), address, plan, &ledger);
     for idle in ["70s", "71s", "72s"] {
         let begin = Instant::now();
         host.up(&["--", "--idle", idle])
@@ -50,10 +60,7 @@ async fn an_update_under_load_loses_nothing() {
     host.cut_off_after("taken over", &["--", "--idle", "74s"]);
     host.up(&["--", "--idle", "74s"]).says("is up");
 
-    let outcome = load.stop();
-    eprintln!("{outcome:?}");
-    assert!(outcome.answered > 300, "{outcome:?}");
-    assert_eq!(outcome.failed, Vec::<String>::new());
+    load.end().must_be_whole(100.0);
     let left = host.engine.list_containers(Filter::all()).await.unwrap();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0].name, host.name());
@@ -91,7 +98,7 @@ async fn kill(host: &Host, target: SocketAddr) -> Duration {
     let State::Running { pid, .. } = before.state else {
         panic!("{before:?}");
     };
-    let watch = Load::watch(host.daemon.network(), PORT);
+    let watch = load::watch(host.daemon.network(), PORT);
     let begin = Instant::now();
     host.daemon.kill(pid);
     let mut refusals = Vec::new();
