@@ -1,5 +1,7 @@
 //! Images: pulled, made of archives, named, removed.
 
+mod distribution;
+
 use std::collections::BTreeMap;
 
 use bollard::auth::DockerCredentials;
@@ -16,6 +18,8 @@ use crate::error::{DockerError, Operation, Problem};
 use crate::filter::Filter;
 use crate::name::ImageRef;
 use crate::time::timestamp;
+
+pub use distribution::Distribution;
 
 /// An image of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +80,11 @@ pub struct Credentials {
     pub user: String,
     /// The password or token.
     pub password: Secret,
+}
+
+impl Credentials {
+    /// In place of a user: the password is a token that the registry gave at a login.
+    pub const IDENTITY_TOKEN: &str = "<token>";
 }
 
 /// How far a pull or a load is.
@@ -293,6 +302,13 @@ fn summary(seen: wire::ImageSummary) -> Option<ImageSummary> {
 
 fn credentials(who: &Credentials, image: &ImageRef) -> DockerCredentials {
     let registry = image.repository().split('/').next();
+    if who.user == Credentials::IDENTITY_TOKEN {
+        return DockerCredentials {
+            identitytoken: Some(who.password.expose().to_owned()),
+            serveraddress: registry.map(str::to_owned),
+            ..Default::default()
+        };
+    }
     DockerCredentials {
         username: Some(who.user.clone()),
         password: Some(who.password.expose().to_owned()),

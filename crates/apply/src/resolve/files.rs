@@ -1,0 +1,39 @@
+//! Files that configs and secrets name. They become part of the release, so they are bounded.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use compose::Project;
+use compose::project::{File, FileSource};
+use deploy::release::Content;
+
+/// A release is kept on each host with all its files. In bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The contents of all of them by path, or why there is none.
+pub fn read(project: &Project) -> BTreeMap<String, Result<Content, String>> {
+    let files = project.configs.values().chain(project.secrets.values());
+    let paths = files.filter_map(|file: &File| match &file.source {
+        FileSource::Path(path) => Some(path),
+        FileSource::Content(_) => None,
+    });
+    paths.map(|path| (path.clone(), content(path))).collect()
+}
+
+fn content(path: &str) -> Result<Content, String> {
+    let told = |error: std::io::Error| error.kind().to_string();
+    // Others could make us wait for ever.
+    let kind = fs_err::metadata(path).map_err(told)?;
+    if !kind.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = fs_err::File::open(path).map_err(told)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(told)?;
+    match bytes.len() as u64 > LARGEST {
+        true => Err("it is larger than 1 MiB: mount it from a folder of the host".to_owned()),
+        false => Ok(Content(bytes)),
+    }
+}
