@@ -5,6 +5,7 @@
 //! of what follows from a failure.
 
 mod blueprint;
+mod composed;
 mod containers;
 mod failure;
 mod image;
@@ -207,6 +208,8 @@ impl Hands {
                 };
                 self.remove_stack(*release, &remains).await
             }
+            Step::SetAside { containers } => self.set_aside(containers).await,
+            Step::BringBack { containers } => self.bring_back(containers).await,
             Step::Wait { time } => {
                 tokio::time::sleep(time.get()).await;
                 Ok(())

@@ -11,6 +11,7 @@ mod check;
 mod dotenv;
 mod extends;
 mod file;
+mod fill;
 mod include;
 mod interpolate;
 mod merge;
@@ -25,7 +26,8 @@ mod shape;
 mod template;
 mod value;
 
-pub use load::{Loaded, load};
+pub use fill::fill;
+pub use load::{Loaded, load, project_name};
 pub use project::Project;
 pub use request::{Files, Found, Request};
 pub use yaml::{Diagnostic, Level, Place, Sources};

@@ -6,6 +6,7 @@ use yaml::{Map, Node, Problem, Span, Value};
 
 use crate::file::{Absence, Loader};
 use crate::interpolate::Variables;
+use crate::project::ProjectName;
 use crate::settings::{Settings, settings};
 use crate::{
     Diagnostic, Files, Project, Request, Sources, check, extends, include, merge, normal, read,
@@ -79,6 +80,20 @@ pub fn load(request: &Request, files: &dyn Files) -> Loaded {
         sources,
         normal,
     }
+}
+
+/// The name of a project alone. What is wrong with its files beyond that does not matter here.
+///
+/// # Errors
+/// When there are no files, in words.
+pub fn project_name(request: &Request, files: &dyn Files) -> Result<ProjectName, String> {
+    let home = request.environment.get("HOME").cloned();
+    let mut loader = Loader::new(files, &request.directory, home);
+    let name = settings(&mut loader, request).map(|settings| settings.name);
+    name.ok_or_else(|| {
+        let (diagnostics, sources) = loader.report.finish();
+        sources.render_all(&diagnostics)
+    })
 }
 
 /// One tree of all files, with nothing left to look up.

@@ -43,6 +43,9 @@ pub struct HostSeen {
     pub images: BTreeSet<Digest>,
     /// Ports that others than the edge listen at, with words for who that is.
     pub ports: Vec<PortTaken>,
+    /// Containers of the compose project that Docker Compose has made, but for those of `run`.
+    #[serde(default)]
+    pub composed: Vec<ComposedSeen>,
 }
 
 /// The edge of a host.
@@ -143,6 +146,23 @@ pub struct PortTaken {
     pub listen: Listen,
     /// Who listens: `container nginx-1 of the compose project web`, `process 4711 (nginx)`.
     pub by: String,
+}
+
+/// A container that Docker Compose has made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComposedSeen {
+    /// Its name.
+    pub name: String,
+    /// Its project, as it stands in the label.
+    pub project: String,
+    /// Its service, as it stands in the label.
+    pub service: String,
+    /// Whether its process is there.
+    pub is_up: bool,
+    /// The TCP ports that it publishes.
+    pub listens: Vec<Listen>,
+    /// How long it is given to stop.
+    pub grace: Span,
 }
 
 impl ContainerSeen {

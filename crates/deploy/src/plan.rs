@@ -4,6 +4,7 @@
 //! the same plan. It leaves out what is there already, so planning again after a rollout was cut
 //! off, wherever that was, goes on from there.
 
+mod adopt;
 mod back;
 mod check;
 mod finish;
@@ -27,6 +28,8 @@ use crate::record::Intent;
 use crate::release::Release;
 use crate::request::{Desired, Request};
 use crate::step::Step;
+
+use adopt::Composed;
 
 pub use note::Note;
 
@@ -101,7 +104,7 @@ impl Plan {
     pub fn make(request: &Request, observed: &Observed) -> Result<Self, Problems> {
         let mut problems = check::hosts(request, observed);
         let seen = reached(request, observed);
-        if let Desired::Deploy(draft) = &request.desired {
+        if let Desired::Deploy(draft) | Desired::Adopt(draft) = &request.desired {
             problems.extend(draft.problems().iter().cloned());
         }
         let target = match target::find(&request.desired, &seen) {
@@ -112,11 +115,12 @@ impl Plan {
             }
         };
         let policy = Policy::of(&request.environment, &target.release, target.intent.way);
-        problems.extend(check::release(&target.release, &policy, &seen));
+        let composed = Composed::of(&request.desired, &target.release);
+        problems.extend(check::release(&target.release, &policy, &seen, &composed));
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        Ok(host::plan(request, policy, target, &seen))
+        Ok(host::plan(request, policy, target, &seen, &composed))
     }
 
     /// The release that shall be.

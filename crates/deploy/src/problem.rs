@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use compose::project::ServiceName;
+use compose::project::{ProjectName, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Holder, HostName, ReleaseNumber};
@@ -95,8 +95,13 @@ pub enum Problem {
     },
     #[error("`health` is asked through a published port, and no service of the stack publishes {}", wanted(*port))]
     HealthPort { port: Option<u16> },
-    #[error("there is no release before {}: name one with --to; `lotse releases` lists them", current(*in_force))]
+    #[error("there is no release before {}: `lotse releases` lists those that there are, and `lotse rollback` takes one of them", current(*in_force))]
     NothingBefore { in_force: Option<ReleaseNumber> },
+    #[error(
+        "no host has a container of the compose project `{project}` that runs: \
+         `lotse deploy` needs nothing to be taken over; if it has another name, give `project` in lotse.toml"
+    )]
+    NothingToAdopt { project: ProjectName },
     #[error("no host knows the release {number}: `lotse releases` lists those that there are")]
     ReleaseUnknown { number: ReleaseNumber },
 }

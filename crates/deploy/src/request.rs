@@ -24,6 +24,9 @@ pub struct Request {
 pub enum Desired {
     /// This, under a number of its own; or under the number that it had, when hosts know it.
     Deploy(Box<Draft>),
+    /// The same, in place of the containers that Docker Compose has made of this project: they are
+    /// stopped as late as can be, and started again on a failure.
+    Adopt(Box<Draft>),
     /// What was before: the end of what was cut off, else the last good release before the one in
     /// force.
     Back,

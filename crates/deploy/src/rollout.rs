@@ -103,6 +103,11 @@ impl Rollout {
         self.plan.as_ref()?.releases.get(&number)
     }
 
+    /// What has gone wrong so far. Where it sends hosts back, the first is why.
+    pub fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
     /// How it ended, once it has.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()

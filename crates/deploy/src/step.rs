@@ -176,6 +176,17 @@ pub enum Step {
         /// Volumes that the environment names as to be discarded.
         volumes: Vec<String>,
     },
+    /// Stops containers that Docker Compose has made, each with its own grace period, and keeps
+    /// them. They do not come back when the engine is started again.
+    SetAside {
+        /// Their names.
+        containers: Vec<String>,
+    },
+    /// Starts containers again that were set aside.
+    BringBack {
+        /// Their names.
+        containers: Vec<String>,
+    },
     /// Waits.
     Wait {
         /// How long.

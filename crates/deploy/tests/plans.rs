@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use compose::Project;
-use deploy::host::{LockSeen, PortTaken};
+use deploy::host::{ComposedSeen, LockSeen, PortTaken};
 use deploy::release::{Image, ImageFrom, Kind, Listen, Source};
 use deploy::span::Span;
 use deploy::{Desired, Draft, Environment, HostSeen, Observed, Plan, Release, Request, Unreached};
@@ -313,9 +313,127 @@ volumes:
     request.environment.health = Some("/ping".parse().unwrap());
     request.environment.delay = Some(Span::seconds(5));
     let plan = Plan::make(&request, &empty(&request)).unwrap();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plans/first.txt");
+    is_golden(&plan, "first.txt");
+}
+
+fn is_golden(plan: &Plan, name: &str) {
+    let path = format!("{}/tests/plans/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("BLESS").is_some() {
-        fs_err::write(path, plan.to_string()).unwrap();
+        fs_err::write(&path, plan.to_string()).unwrap();
     }
-    assert_eq!(plan.to_string(), fs_err::read_to_string(path).unwrap());
+    assert_eq!(plan.to_string(), fs_err::read_to_string(&path).unwrap());
+}
+
+const COMPOSED: &str = "services:
+  web:
+    image: web:1
+    ports: ['8080:8080']
+  worker:
+    image: web:1
+  db:
+    image: postgres:16
+    volumes: ['rows:/rows']
+volumes:
+  rows:
+";
+
+/// A container of Docker Compose that runs.
+fn composed(service: &str, port: Option<u16>) -> ComposedSeen {
+    let listens = port.map(|port| Listen { ip: None, port });
+    ComposedSeen {
+        name: format!("shop_{service}_1"),
+        project: "shop".to_owned(),
+        service: service.to_owned(),
+        is_up: true,
+        listens: listens.into_iter().collect(),
+        grace: Span::seconds(10),
+    }
+}
+
+/// A host on which Docker Compose runs the project, and another one.
+fn composed_host() -> HostSeen {
+    let other = ComposedSeen {
+        project: "other".to_owned(),
+        ..composed("web", None)
+    };
+    HostSeen {
+        ports: vec![PortTaken {
+            listen: Listen {
+                ip: None,
+                port: 8080,
+            },
+            by: "container shop_web_1 of the compose project shop".to_owned(),
+        }],
+        volumes: [("shop_rows".to_owned(), deploy::host::VolumeSeen::default())].into(),
+        composed: vec![
+            composed("web", Some(8080)),
+            composed("worker", None),
+            composed("db", None),
+            other,
+        ],
+        ..HostSeen::default()
+    }
+}
+
+fn adopting(seen: HostSeen) -> Result<Plan, deploy::Problems> {
+    let mut request = request(draft(COMPOSED), &["web1"]);
+    if let Desired::Deploy(draft) = request.desired {
+        request.desired = Desired::Adopt(draft);
+    }
+    let observed = Observed::from([("web1".parse().unwrap(), Ok(seen))]);
+    Plan::make(&request, &observed)
+}
+
+#[test]
+fn what_docker_compose_runs_is_taken_over_late_and_given_back() {
+    let plan = adopting(composed_host()).unwrap();
+    is_golden(&plan, "adopt.txt");
+    let back: Vec<String> = plan.hosts[0]
+        .back
+        .iter()
+        .map(|planned| planned.step.to_string())
+        .collect();
+    assert_eq!(
+        back,
+        [
+            "close all ports",
+            "stop the standing service db and keep it",
+            "start shop_web_1, shop_worker_1, shop_db_1 of Docker Compose again"
+        ]
+    );
+}
+
+#[test]
+fn a_take_over_that_was_cut_off_brings_all_of_it_back() {
+    let mut seen = composed_host();
+    seen.composed[0].is_up = false;
+    let problems = adopting(HostSeen {
+        composed: Vec::new(),
+        ports: Vec::new(),
+        ..seen.clone()
+    });
+    let problems = problems.unwrap_err().to_string();
+    assert!(problems.contains("compose project `shop`"), "{problems}");
+
+    seen.ports.clear();
+    seen.record.under_way = Some(deploy::Intent {
+        way: deploy::Way::Deploy,
+        from: None,
+        to: deploy::ReleaseNumber(1),
+    });
+    let plan = adopting(seen).unwrap();
+    assert!(plan.hosts[0].begun);
+    let last = plan.hosts[0].back.last().unwrap().step.to_string();
+    assert!(last.contains("shop_web_1"), "{last}");
+}
+
+#[test]
+fn a_port_of_another_project_is_not_taken_over() {
+    let mut seen = composed_host();
+    seen.composed[0].project = "other".to_owned();
+    let problems = adopting(seen).unwrap_err().to_string();
+    assert!(
+        problems.contains("port 8080 of web1 is taken"),
+        "{problems}"
+    );
 }

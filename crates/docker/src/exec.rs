@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
 use futures_util::{Stream, StreamExt as _};
 use model::Secret;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -48,6 +48,13 @@ pub struct Exec {
     pub output: Pin<Box<dyn Stream<Item = Result<LogChunk, DockerError>> + Send>>,
     /// What it reads. Shutting it down is the end of its input.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    id: Name,
+    engine: Engine,
+    operation: Operation,
+}
+
+/// The terminal of a program.
+pub struct ExecTerminal {
     id: Name,
     engine: Engine,
     operation: Operation,
@@ -151,6 +158,15 @@ impl Engine {
 }
 
 impl Exec {
+    /// Its terminal, to give it a size.
+    pub fn terminal(&self) -> ExecTerminal {
+        ExecTerminal {
+            id: self.id.clone(),
+            engine: self.engine.clone(),
+            operation: self.operation.clone(),
+        }
+    }
+
     /// The exit code, after the output has ended.
     ///
     /// # Errors
@@ -189,6 +205,21 @@ impl Exec {
             Ok((output, errors))
         };
         tokio::join!(feeding, reading).1
+    }
+}
+
+impl ExecTerminal {
+    /// Gives the terminal its size, in characters.
+    ///
+    /// # Errors
+    /// When the program has ended, or has no terminal.
+    pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), DockerError> {
+        let size = ResizeExecOptions {
+            height: rows,
+            width: columns,
+        };
+        let resizing = self.engine.docker.resize_exec(self.id.as_str(), size);
+        self.engine.call(&self.operation, resizing).await
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod client;
 mod commands;
+mod disk;
+mod environment;
 mod hosts;
 mod output;
 

@@ -12,6 +12,7 @@ use futures_util::future::try_join;
 use model::Digest;
 
 use super::Hands;
+use super::composed;
 use super::containers::Known;
 use super::failure::text_of;
 use super::traffic::listen_at;
@@ -65,6 +66,7 @@ impl Hands {
         let status = kept.as_ref().and_then(|kept| kept.edge.clone());
         let status: Option<edge::Status> =
             status.and_then(|status| serde_json::from_value(status).ok());
+        seen.composed = self.composed(&everything).await?;
         seen.ports = self.ports(&everything, kept.as_ref(), status.as_ref());
         seen.edge = kept.map(|_| match status {
             Some(status) => EdgeSeen {
@@ -177,7 +179,7 @@ fn leads_to(route: &edge::RouteStatus, known: &[Known]) -> Option<LeadsTo> {
 }
 
 /// As compose files have it: no address means all.
-fn listen(address: SocketAddr) -> Listen {
+pub(super) fn listen(address: SocketAddr) -> Listen {
     let any = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     Listen {
         ip: (!any).then(|| address.ip().to_string()),
@@ -195,7 +197,7 @@ fn as_written(address: SocketAddr, record: &Record) -> Listen {
 }
 
 fn title(container: &ContainerSummary) -> String {
-    let project = container.labels.get("com.docker.compose.project");
+    let project = container.labels.get(composed::PROJECT);
     match project {
         Some(project) => format!(
             "the container `{}` of the compose project `{project}`",

@@ -14,10 +14,12 @@ impl Site<'_> {
     /// Up to the switch back. Empty where there is nothing to go back to.
     pub(super) fn back(&self) -> Vec<PlannedStep> {
         match (self.from, self.former()) {
-            (None, _) => vec![PlannedStep::new(
-                self.switch_to(Vec::new()),
-                "there was no release before",
-            )],
+            (None, _) => {
+                let close = self.switch_to(Vec::new());
+                let mut steps = vec![PlannedStep::new(close, "there was no release before")];
+                steps.extend(self.bring_back());
+                steps
+            }
             (Some(_), Some(former)) => self.back_to(former),
             (Some(_), None) => Vec::new(),
         }

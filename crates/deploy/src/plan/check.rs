@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use compose::project::{NetworkKind, Networking, VolumeKind};
 
 use super::SeenHosts;
+use super::adopt::Composed;
 use crate::host::{HostSeen, Observed};
 use crate::name::HostName;
 use crate::policy::Policy;
@@ -53,7 +54,12 @@ fn locked(request: &Request, host: &HostName, seen: &HostSeen) -> Option<Problem
 }
 
 /// What hosts do not have that the release needs.
-pub(super) fn release(release: &Release, policy: &Policy, seen: &SeenHosts<'_>) -> Vec<Problem> {
+pub(super) fn release(
+    release: &Release,
+    policy: &Policy,
+    seen: &SeenHosts<'_>,
+    composed: &Composed,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(health) = policy
         .health
@@ -62,22 +68,25 @@ pub(super) fn release(release: &Release, policy: &Policy, seen: &SeenHosts<'_>) 
     {
         problems.push(Problem::HealthPort { port: health.port });
     }
+    problems.extend(composed.nothing(seen));
     let needs = Needs::of(release);
     for (host, seen) in seen {
-        problems.extend(ports(release, host, seen));
+        problems.extend(ports(release, host, seen, composed));
         problems.extend(needs.missing(host, seen));
         problems.extend(images(release, host, seen));
     }
     problems
 }
 
-fn ports(release: &Release, host: &HostName, seen: &HostSeen) -> Vec<Problem> {
+fn ports(release: &Release, host: &HostName, seen: &HostSeen, composed: &Composed) -> Vec<Problem> {
     let taken = |listen: &crate::release::Listen| {
         seen.ports
             .iter()
             .find(|taken| taken.listen.collides(listen))
     };
-    let problems = release.published().filter_map(|(_, _, listen)| {
+    let foreign = |listen: &crate::release::Listen| !composed.holds(seen, listen);
+    let published = release.published().filter(|(_, _, listen)| foreign(listen));
+    let problems = published.filter_map(|(_, _, listen)| {
         let by = taken(&listen)?.by.clone();
         Some(Problem::PortTaken {
             host: host.clone(),

@@ -24,6 +24,7 @@ impl Site<'_> {
             "no traffic goes there any more; a rollback can start it again",
         );
         steps.extend(self.retire_standing());
+        steps.extend(self.set_aside_rest());
         steps.extend(self.remove(&kept));
         steps.extend(self.forget(&kept));
         let begun = self.seen.record.under_way.is_some();

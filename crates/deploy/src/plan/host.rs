@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::adopt::Composed;
 use super::target::Target;
 use super::{HostPlan, Note, Plan, PlannedStep, SeenHosts, note};
 use crate::host::{ContainerSeen, Health, HostSeen, State};
@@ -26,6 +27,8 @@ pub(super) struct Site<'a> {
     pub(super) once: bool,
     /// The routes to the release.
     pub(super) routes: Vec<Route>,
+    /// What is taken over.
+    pub(super) composed: &'a Composed,
 }
 
 /// Plans for all hosts.
@@ -34,6 +37,7 @@ pub(super) fn plan(
     policy: Policy,
     target: Target,
     seen: &SeenHosts<'_>,
+    composed: &Composed,
 ) -> Plan {
     let Target {
         release,
@@ -62,6 +66,7 @@ pub(super) fn plan(
             edge: &request.edge,
             once: once && index == 0,
             routes: routes.clone(),
+            composed,
         };
         notes.extend(site.notes());
         hosts.push(site.plan());
@@ -139,7 +144,7 @@ impl Site<'_> {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<Note> = self.port_gap().into_iter().collect();
         if let Some(lock) = self.seen.lock.as_ref().filter(|lock| !lock.is_live()) {
             notes.push(Note::DeadLock {
                 host: self.host.clone(),
@@ -152,7 +157,7 @@ impl Site<'_> {
                 .standing
                 .get(service)
                 .is_some_and(|found| found.iter().any(ContainerSeen::is_up));
-            if there && !self.standing_fits(service) {
+            if (there || self.is_composed(service)) && !self.standing_fits(service) {
                 notes.push(Note::Gap {
                     service: service.clone(),
                 });
@@ -250,6 +255,9 @@ impl Site<'_> {
     fn is_begun(&self) -> bool {
         if self.from == Some(self.to.number) {
             return false;
+        }
+        if self.is_half_adopted() {
+            return true;
         }
         let serving = self.seen.serving();
         let at_work = serving == Some(self.to.number) || self.seen.is_stack_up(self.to.number);

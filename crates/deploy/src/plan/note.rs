@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::name::{Holder, HostName, ReleaseNumber};
 use crate::record::{Intent, Way};
 use crate::release::{Kind, Release};
+use crate::span::Span;
 
 /// Something worth knowing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +25,15 @@ pub enum Note {
         host: HostName,
         /// By whom.
         holder: Holder,
+    },
+    /// Ports are closed while they go from containers of Docker Compose to the edge.
+    PortGap {
+        /// Where.
+        host: HostName,
+        /// The containers.
+        containers: Vec<String>,
+        /// The longest time that they may take to stop.
+        at_most: Span,
     },
     /// A standing service is replaced, and away for that time.
     Gap {
@@ -103,6 +113,17 @@ impl fmt::Display for Note {
                 f,
                 "{}: {holder} left a lock, which has expired",
                 host.short()
+            ),
+            Self::PortGap {
+                host,
+                containers,
+                at_most,
+            } => write!(
+                f,
+                "{}: the ports are closed once, from when {} is told to stop until it has stopped: \
+                 at most {at_most}, and some 100 ms for the edge to take them",
+                host.short(),
+                containers.join(", ")
             ),
             Self::Gap { service } => {
                 write!(

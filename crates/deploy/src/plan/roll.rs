@@ -39,6 +39,7 @@ impl Site<'_> {
         services.retain(|service| !self.stack_fits(service));
         steps.extend(self.up(self.to, &services));
         steps.extend(self.gate(self.to));
+        steps.extend(self.free_ports());
         steps.push(self.switch());
         steps.push(self.watch());
         steps
@@ -80,6 +81,7 @@ impl Site<'_> {
                 unchanged.push(service);
                 continue;
             }
+            steps.extend(self.set_aside_for(&service));
             let update = Step::UpdateStanding {
                 release: self.to.number,
                 join: self.live_stacks(),

@@ -30,7 +30,7 @@ pub(super) struct Target {
 pub(super) fn find(desired: &Desired, seen: &SeenHosts<'_>) -> Found<Target> {
     let past = Past::of(seen);
     let (release, way) = match desired {
-        Desired::Deploy(draft) => (past.number(draft), Way::Deploy),
+        Desired::Deploy(draft) | Desired::Adopt(draft) => (past.number(draft), Way::Deploy),
         Desired::Back => (past.known(past.before()?)?, Way::Rollback),
         Desired::BackTo(number) => (past.known(*number)?, Way::Rollback),
     };

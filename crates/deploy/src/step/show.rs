@@ -106,6 +106,16 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
+            Self::SetAside { containers } => {
+                write!(
+                    f,
+                    "stop {} of Docker Compose, and keep it",
+                    containers.join(", ")
+                )
+            }
+            Self::BringBack { containers } => {
+                write!(f, "start {} of Docker Compose again", containers.join(", "))
+            }
             Self::Wait { time } => write!(f, "wait {time}"),
         }
     }

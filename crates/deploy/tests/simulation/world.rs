@@ -311,6 +311,9 @@ impl World {
                 }
                 assert!(volumes.is_empty(), "nobody named a volume");
             }
+            Step::SetAside { .. } | Step::BringBack { .. } => {
+                unreachable!("nothing is taken over here")
+            }
             Step::Await { .. } | Step::Watch { .. } | Step::Wait { .. } => {}
         }
         Ok(Seen::Nothing)

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use bollard::models as wire;
 use jiff::Timestamp;
 use model::Secret;
 
-use super::spec::{Port, PublishedPort, Transport};
+use super::spec::{Port, PublishedPort, Restart, Transport};
 use crate::error::Problem;
 use crate::name::{ImageRef, Name};
 use crate::time::timestamp;
@@ -45,6 +46,10 @@ pub struct Container {
     pub ports: Vec<PublishedPort>,
     /// What is mounted.
     pub mounts: Vec<MountSeen>,
+    /// How long it is given to stop; 10 s where nobody said so.
+    pub stop_grace: Duration,
+    /// Whether it comes back when it ends.
+    pub restart: Restart,
 }
 
 /// What a container does.
@@ -144,6 +149,7 @@ impl Container {
         let network = seen.network_settings.unwrap_or_default();
         let state = seen.state.unwrap_or_default();
         let arguments = seen.args.unwrap_or_default();
+        let host = seen.host_config.unwrap_or_default();
         Ok(Self {
             id: required(seen.id, "id")?,
             name: required(seen.name, "name")?,
@@ -157,10 +163,11 @@ impl Container {
             environment: environment(config.env.unwrap_or_default()),
             command: seen.path.into_iter().chain(arguments).collect(),
             networks: endpoints(network.networks),
-            network_mode: seen
-                .host_config
-                .and_then(|host| host.network_mode)
-                .unwrap_or_default(),
+            stop_grace: config.stop_timeout.map_or(STOP_GRACE, |time| {
+                Duration::from_secs(time.try_into().unwrap_or_default())
+            }),
+            restart: host.restart_policy.map(restart).unwrap_or_default(),
+            network_mode: host.network_mode.unwrap_or_default(),
             ports: published(network.ports.unwrap_or_default()),
             mounts: seen
                 .mounts
@@ -169,6 +176,22 @@ impl Container {
                 .map(mount)
                 .collect(),
         })
+    }
+}
+
+/// The Engine's default for `docker stop`.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+fn restart(policy: wire::RestartPolicy) -> Restart {
+    use wire::RestartPolicyNameEnum as Word;
+    match policy.name {
+        Some(Word::ALWAYS) => Restart::Always,
+        Some(Word::UNLESS_STOPPED) => Restart::UnlessStopped,
+        Some(Word::ON_FAILURE) => {
+            let most = policy.maximum_retry_count.filter(|most| *most > 0);
+            Restart::OnFailure(most.and_then(|most| most.try_into().ok()))
+        }
+        Some(Word::NO | Word::EMPTY) | None => Restart::No,
     }
 }
 

@@ -1,7 +1,6 @@
 //! `lotse compose …`: a compose project on this machine, with Compose's own options.
 
 mod config;
-mod disk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +8,7 @@ use std::process::ExitCode;
 use ::compose::{Loaded, Request};
 use clap::{Args, Subcommand};
 
+use crate::disk::Disk;
 use crate::output::{Failure, Screen};
 
 /// Read compose files as Compose does
@@ -65,7 +65,7 @@ impl Project {
     fn load(&self) -> Result<Loaded, Failure> {
         let here = std::env::current_dir()
             .map_err(|error| Failure::user("cannot tell the current folder").because(&error))?;
-        Ok(::compose::load(&self.request(here), &disk::Disk))
+        Ok(::compose::load(&self.request(here), &Disk))
     }
 
     fn request(&self, here: PathBuf) -> Request {

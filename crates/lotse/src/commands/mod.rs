@@ -1,18 +1,28 @@
 //! One file a command. Exit codes: 0 done, 1 the user's world is at fault, 2 the command line is,
 //! 70 Lotse itself is.
 
+mod adopt;
 mod ci;
 mod compose;
+mod deploy;
 mod edge;
+mod exec;
 mod job;
 mod keep;
 mod lab;
+mod lock;
 mod login;
+mod logs;
 mod pipeline;
+mod plan;
 mod project;
+mod releases;
+mod rollback;
 mod runner;
 mod serve;
+mod status;
 mod token;
+mod unlock;
 mod variable;
 
 use std::io::{self, IsTerminal as _};
@@ -45,6 +55,16 @@ enum Command {
     Job(job::Arguments),
     Ci(ci::Arguments),
     Compose(compose::Arguments),
+    Plan(plan::Arguments),
+    Deploy(deploy::Arguments),
+    Rollback(rollback::Arguments),
+    Adopt(adopt::Arguments),
+    Status(status::Arguments),
+    Releases(releases::Arguments),
+    Logs(logs::Arguments),
+    Exec(exec::Arguments),
+    Lock(lock::Arguments),
+    Unlock(unlock::Arguments),
     Token(token::Arguments),
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
@@ -71,6 +91,16 @@ pub(crate) fn run() -> ExitCode {
         Command::Compose(arguments) => {
             compose::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
         }
+        Command::Plan(arguments) => client(plan::run(arguments, screen)),
+        Command::Deploy(arguments) => client(deploy::run(arguments, screen)),
+        Command::Rollback(arguments) => client(rollback::run(arguments, screen)),
+        Command::Adopt(arguments) => client(adopt::run(arguments, screen)),
+        Command::Status(arguments) => client(status::run(arguments, screen)),
+        Command::Releases(arguments) => client(releases::run(arguments, screen)),
+        Command::Logs(arguments) => client(logs::run(arguments, screen)),
+        Command::Exec(arguments) => client(exec::run(arguments, screen)),
+        Command::Lock(arguments) => client(lock::run(arguments, screen)),
+        Command::Unlock(arguments) => client(unlock::run(arguments, screen)),
         Command::Token(arguments) => client(token::run(arguments, screen)),
         Command::Edge(command) => service(edge::run(command)),
         Command::Lab(arguments) => lab::run(arguments),

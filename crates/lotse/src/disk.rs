@@ -8,7 +8,7 @@ use ::compose::{Files, Found};
 const LARGEST: u64 = 16 << 20;
 
 /// The file system of this machine.
-pub(super) struct Disk;
+pub(crate) struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &str) -> Found {

@@ -1,0 +1,127 @@
+//! A rollout that somebody watches, and may interrupt.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use apply::drive::{AWAY, Progress, drive};
+use clap::Args;
+use deploy::span::Span;
+use deploy::{Desired, Outcome, Plan, Problem, Problems, Request};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::outcome::{conclude, refusal};
+use super::progress::Display;
+use super::{Hosts, Scope, of_process};
+use crate::output::{Failure, Screen};
+
+/// Between two looks at a lock that somebody holds.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How a rollout is watched.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Pace {
+    /// Wait for a lock that somebody else holds, at most so long [default: 15m]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "15m")]
+    wait: Option<Span>,
+    /// Print events, one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Brings the environment to what is wished, and says how it ended.
+pub(crate) async fn roll_out(
+    scope: &Scope,
+    hosts: &Hosts,
+    desired: Desired,
+    pace: &Pace,
+    screen: Screen,
+) -> Result<ExitCode, Failure> {
+    let hands = hosts.all()?;
+    let request = request(scope, desired);
+    let mut interrupts = signals()?;
+    let mut display = Display::new(screen, pace.json);
+    let deadline = Instant::now() + pace.wait.unwrap_or_default().get();
+    let mut said = String::new();
+    loop {
+        let mut plan = None;
+        let mut tell = |progress: Progress| {
+            display.show(&progress);
+            if let Progress::Planned { plan: made } = progress {
+                plan = Some(made);
+            }
+        };
+        let driving = drive(
+            request.clone(),
+            hands.clone(),
+            AWAY,
+            &mut interrupts,
+            &mut tell,
+        );
+        let outcome = Box::pin(driving).await;
+        let held = held(&outcome).filter(|_| Instant::now() < deadline);
+        let Some(held) = held else {
+            display.finish();
+            return Ok(conclude(&outcome, plan.as_deref(), pace.json));
+        };
+        if held != said {
+            display.say(&held);
+            said = held;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            _ = interrupts.recv() => return Err(Failure::interrupted()),
+        }
+    }
+}
+
+/// What was asked for.
+pub(crate) fn request(scope: &Scope, desired: Desired) -> Request {
+    Request {
+        name: scope.name.clone(),
+        environment: scope.environment.clone(),
+        desired,
+        holder: of_process(),
+        edge: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Who keeps a rollout from beginning, where nothing else does.
+fn held(outcome: &Outcome) -> Option<String> {
+    let Outcome::Refused(Problems(problems)) = outcome else {
+        return None;
+    };
+    match &problems[..] {
+        [Problem::Locked { host, holder, .. }] => {
+            Some(format!("{}: waiting for {holder}", host.short()))
+        }
+        _ => None,
+    }
+}
+
+/// A message for each SIGINT or SIGTERM.
+fn signals() -> Result<mpsc::Receiver<()>, Failure> {
+    let (tell, told) = mpsc::channel(4);
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut signals = signal(kind)
+            .map_err(|error| Failure::user("cannot listen to signals").because(&error))?;
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if tell.send(()).await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    Ok(told)
+}
+
+/// The plan that a rollout would make now.
+///
+/// # Errors
+/// All that stands against it.
+pub(crate) async fn plan(scope: &Scope, hosts: &Hosts, desired: Desired) -> Result<Plan, Failure> {
+    let plan = Plan::make(&request(scope, desired), &hosts.observe().await);
+    plan.map_err(|problems| refusal(&problems))
+}
