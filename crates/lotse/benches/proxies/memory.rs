@@ -9,7 +9,7 @@ use crate::site::Site;
 use crate::table::Table;
 
 /// So many are opened.
-const CONNECTIONS: usize = 9_000;
+const CONNECTIONS: usize = 10_000;
 
 pub(crate) fn measure(site: &Site) -> Table {
     let title = format!("Memory (PSS) of {CONNECTIONS} kept connections, each after one request");
@@ -23,7 +23,7 @@ pub(crate) fn measure(site: &Site) -> Table {
         std::thread::sleep(Duration::from_millis(500));
         let fresh = rival.process.cost().memory;
         let connections: Vec<TcpStream> = (0..CONNECTIONS).map(|_| ask(rival.http)).collect();
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_secs(3));
         let with = rival.process.cost().memory;
         drop(connections);
         std::thread::sleep(Duration::from_secs(2));
