@@ -14,6 +14,7 @@ pub mod span;
 pub mod spec;
 
 mod acme;
+mod alarm;
 mod client;
 mod request;
 mod target;

@@ -9,3 +9,4 @@ mod pages;
 pub(crate) mod proxy;
 pub(crate) mod record;
 pub(crate) mod serve;
+mod switch;

@@ -59,6 +59,8 @@ pub struct Limits {
     pub head_time: Span,
     /// How long a client may leave a connection unused.
     pub idle: Span,
+    /// How long after a request its connection of HTTP/1 keeps the memory that the next one will need.
+    pub rest: Span,
     /// How long a client may send nothing of a body, or take nothing of an answer.
     pub stall: Span,
     /// Requests at the same time on one HTTP/2 connection.
@@ -144,6 +146,7 @@ impl Default for Limits {
             body_size: 16 << 30,
             head_time: Span::seconds(15),
             idle: Span::seconds(75),
+            rest: Span::seconds(1),
             stall: Span::seconds(60),
             streams: 250,
         }

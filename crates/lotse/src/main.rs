@@ -11,6 +11,10 @@ mod output;
 
 use std::process::ExitCode;
 
+/// Gives back to the system what a burst of connections took; the C library's allocator keeps it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     commands::run()
 }

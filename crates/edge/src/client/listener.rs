@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::acme::ACME_TLS;
-use crate::client::io::ClientIo;
+use crate::client::io::{ClientIo, next_bytes};
 use crate::client::proxy_protocol::{self, Parsed};
 use crate::client::tls;
 use crate::client::workers::{Worker, Workers};
@@ -242,28 +242,24 @@ async fn take(door: Door, mut stream: TcpStream, address: SocketAddr) {
     };
     match speaks(&shared, listen) {
         Some(Speaks::Tcp) => {
-            tcp::serve(
-                &shared,
-                listen,
-                tcp::Caller {
-                    stream,
-                    ahead,
-                    client,
-                    server,
-                },
-            )
-            .await;
+            let caller = tcp::Caller {
+                stream,
+                ahead,
+                client,
+                server,
+            };
+            Box::pin(tcp::serve(&shared, listen, caller)).await;
         }
         Some(spoken) => {
-            let client = Client {
+            let client = Arc::new(Client {
                 origin: origin(&shared, client, server).with_tls(spoken == Speaks::Https),
                 shared,
                 listen,
                 worker,
-            };
+            });
             match client.origin.tls {
-                true => serve_tls(client, stream, ahead, port.tls).await,
-                false => serve_http(client, stream, ahead).await,
+                true => Box::pin(serve_tls(client, stream, ahead, port.tls)).await,
+                false => Box::pin(serve_http(client, stream, ahead)).await,
             }
         }
         None => {}
@@ -329,13 +325,18 @@ async fn start(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> 
     }
 }
 
-async fn serve_tls(client: Client, stream: TcpStream, ahead: Bytes, config: Arc<ServerConfig>) {
-    let limits = &client.shared.settings.limits;
-    let patience = limits.patience();
+async fn serve_tls(
+    client: Arc<Client>,
+    stream: TcpStream,
+    ahead: Bytes,
+    config: Arc<ServerConfig>,
+) {
+    let patience = client.shared.settings.limits.patience();
     let stream = ClientIo::new(stream, ahead, patience, None);
-    let handshake = TlsAcceptor::from(config).accept(stream);
+    let handshake = Box::pin(TlsAcceptor::from(config).accept(stream));
+    // In a box, as it is large and handed on from step to step.
     let stream = match tokio::time::timeout(patience.head, handshake).await {
-        Ok(Ok(stream)) => stream,
+        Ok(Ok(stream)) => Box::new(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, client = %client.origin.client, "no TLS came about");
             return;
@@ -350,7 +351,7 @@ async fn serve_tls(client: Client, stream: TcpStream, ahead: Bytes, config: Arc<
     }
 }
 
-async fn serve_http<S>(client: Client, mut stream: S, ahead: Bytes)
+async fn serve_http<S>(client: Arc<Client>, mut stream: S, ahead: Bytes)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -380,9 +381,10 @@ async fn look_ahead<S: AsyncRead + Unpin>(
         if shared == HTTP2_PREFACE.len() {
             return Ok((bytes.freeze(), true));
         }
-        bytes.reserve(1024);
-        if stream.read_buf(&mut bytes).await? == 0 {
+        let next = next_bytes(stream).await?;
+        if next.is_empty() {
             return Ok((bytes.freeze(), false));
         }
+        bytes.extend_from_slice(&next);
     }
 }

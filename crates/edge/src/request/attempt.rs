@@ -4,9 +4,12 @@
 //! 9.2.2) and has no body. A kept connection that the target closed in the moment of sending is
 //! nobody's fault; requests that may not be repeated are not sent over kept connections.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE};
@@ -14,8 +17,10 @@ use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
+use crate::alarm::Alarm;
 use crate::request::affinity;
 use crate::request::body::{BodyFault, BodyLimits, Gate, RequestBody, Upload};
+use crate::request::forward;
 use crate::request::proxy::{Client, Refusal};
 use crate::target::connect::{self, Connection, Wanted};
 use crate::target::http1::Http1Connection;
@@ -30,8 +35,9 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Outgoing<'c> {
     client: &'c Client,
     request: Option<Request<RequestBody>>,
-    /// The head once more, when the request may be repeated.
+    /// The head once more, when the request may be repeated; it does not tell yet who the client is.
     replay: Option<http::request::Parts>,
+    id: HeaderValue,
     /// What a choice by cookie needs.
     cookies: HeaderMap,
     upload: Arc<Upload>,
@@ -60,7 +66,12 @@ enum Failure {
 type Sent = (Response<Incoming>, Option<Http1Connection>);
 
 impl<'c> Outgoing<'c> {
-    pub(crate) fn new(client: &'c Client, request: Request<Incoming>, limits: BodyLimits) -> Self {
+    pub(crate) fn new(
+        client: &'c Client,
+        request: Request<Incoming>,
+        id: HeaderValue,
+        limits: BodyLimits,
+    ) -> Self {
         let (mut parts, body) = request.into_parts();
         join_cookies(&mut parts.headers);
         let (gate, open) = match parts.headers.contains_key(EXPECT) {
@@ -70,6 +81,7 @@ impl<'c> Outgoing<'c> {
         let (body, upload) = RequestBody::new(body, limits, gate);
         let repeatable = body.is_empty() && parts.method.is_idempotent();
         let replay = repeatable.then(|| parts.clone());
+        forward::tell_origin(&mut parts.headers, &client.origin, id.clone());
         let mut request = Request::from_parts(parts, body);
         if let Some(open) = open {
             open_on_continue(&mut request, open);
@@ -78,13 +90,14 @@ impl<'c> Outgoing<'c> {
             client,
             request: Some(request),
             replay,
+            id,
             cookies: HeaderMap::new(),
             upload,
         }
     }
 
     /// The first answer that a target gives.
-    pub(crate) async fn send(mut self, mut pool: Lease) -> Result<Answered, Refusal> {
+    pub(crate) async fn send(&mut self, mut pool: Lease) -> Result<Answered, Refusal> {
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut status = None;
         let mut fresh = self.replay.is_none();
@@ -145,7 +158,8 @@ impl<'c> Outgoing<'c> {
     /// Makes the request ready to be sent again; nothing when it must not be.
     fn renew(&mut self) -> Option<()> {
         if self.request.is_none() {
-            let parts = self.replay.clone()?;
+            let mut parts = self.replay.clone()?;
+            forward::tell_origin(&mut parts.headers, &self.client.origin, self.id.clone());
             self.request = Some(Request::from_parts(parts, RequestBody::Empty));
         }
         Some(())
@@ -177,14 +191,17 @@ impl<'c> Outgoing<'c> {
                 mut connection,
                 reused,
             } => {
-                let sending = connection.sender.try_send_request(for_http1(request));
-                let answered = in_time(sending, &self.upload, limit).await;
+                let sending = pin!(connection.sender.try_send_request(for_http1(request)));
+                let alarm = &mut connection.alarm;
+                let answered = in_time(sending, alarm, &self.upload, limit).await;
                 let response = self.judge(answered, reused)?;
                 Ok((response, Some(connection)))
             }
             Connection::Http2 { mut sender, reused } => {
                 let request = for_http2(request).map_err(Failure::Final)?;
-                let answered = in_time(sender.try_send_request(request), &self.upload, limit).await;
+                let sending = pin!(sender.try_send_request(request));
+                let alarm = &mut Alarm::default();
+                let answered = in_time(sending, alarm, &self.upload, limit).await;
                 let response = self.judge(answered, reused)?;
                 Ok((response, None))
             }
@@ -227,7 +244,7 @@ impl<'c> Outgoing<'c> {
     }
 
     fn answered(
-        self,
+        &self,
         response: Response<Incoming>,
         connection: Option<Http1Connection>,
         target: TargetLease,
@@ -243,7 +260,7 @@ impl<'c> Outgoing<'c> {
             connection,
             target,
             pool,
-            upload: self.upload,
+            upload: Arc::clone(&self.upload),
             cookie,
         }
     }
@@ -253,21 +270,25 @@ type SendResult = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>
 
 /// Waits for an answer; the time counts from the last part of the request that was sent.
 async fn in_time(
-    sending: impl Future<Output = SendResult>,
+    mut sending: Pin<&mut impl Future<Output = SendResult>>,
+    alarm: &mut Alarm,
     upload: &Upload,
     limit: Duration,
 ) -> Option<SendResult> {
-    let mut sending = std::pin::pin!(sending);
     let mut deadline = Instant::now() + limit;
-    loop {
-        if let Ok(answered) = tokio::time::timeout_at(deadline.into(), sending.as_mut()).await {
-            return Some(answered);
+    poll_fn(|context| {
+        if let Poll::Ready(answered) = sending.as_mut().poll(context) {
+            return Poll::Ready(Some(answered));
         }
-        deadline = upload.last_moved() + limit;
-        if deadline <= Instant::now() {
-            return None;
+        loop {
+            ready!(alarm.poll(deadline.into(), context));
+            deadline = upload.last_moved() + limit;
+            if deadline <= Instant::now() {
+                return Poll::Ready(None);
+            }
         }
-    }
+    })
+    .await
 }
 
 fn nobody(pool: &Pool, status: Option<StatusCode>) -> Refusal {

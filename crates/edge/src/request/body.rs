@@ -19,6 +19,7 @@ use tokio::time::Sleep;
 use crate::client::io::Phase;
 use crate::client::workers::Worker;
 use crate::request::record::Record;
+use crate::request::switch::Passage;
 use crate::target::http1::Http1Connection;
 use crate::target::pool::{Lease, TargetLease};
 
@@ -283,6 +284,8 @@ pub(crate) struct ResponseBody {
     /// Dropped with the body: tells the connection that its request is over, and writes the log.
     pub(crate) record: Option<Box<Record>>,
     pub(crate) phase: Option<Arc<Phase>>,
+    /// Where the connection leads after this answer, if it changes its protocol.
+    pub(crate) passage: Option<Box<Passage>>,
 }
 
 enum Kind {
@@ -309,11 +312,18 @@ impl ResponseBody {
         Self::of(Kind::Stream(Box::new(stream)))
     }
 
+    pub(crate) fn switching(passage: Passage) -> Self {
+        let mut body = Self::full("");
+        body.passage = Some(Box::new(passage));
+        body
+    }
+
     fn of(kind: Kind) -> Self {
         Self {
             kind,
             record: None,
             phase: None,
+            passage: None,
         }
     }
 }

@@ -22,8 +22,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-/// The name of a request across all that handle it.
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is known of the connection that a request came on.
 pub(crate) struct Origin {
@@ -33,6 +32,8 @@ pub(crate) struct Origin {
     pub(crate) trusted: bool,
     /// The client's address as text.
     client_text: HeaderValue,
+    /// The port that it came to as text.
+    port_text: HeaderValue,
     /// What `Forwarded` says of every request of the connection (RFC 7239).
     forwarded: String,
 }
@@ -46,6 +47,7 @@ impl Origin {
             tls: false,
             trusted: false,
             client_text: text.expect("an address has no characters that a field cannot have"),
+            port_text: HeaderValue::from(server.port()),
             forwarded: match client.ip() {
                 IpAddr::V4(ip) => format!("for={ip};proto=http"),
                 IpAddr::V6(ip) => format!("for=\"[{ip}]\";proto=http"),
@@ -168,7 +170,7 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Fields that belong to one connection whether `Connection` names them or not.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     KEEP_ALIVE,
     PROXY_CONNECTION,
     PROXY_AUTHENTICATE,
@@ -181,35 +183,58 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Removes what belongs to one connection.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Most heads have none, and comparing names is far cheaper than looking each up.
-    let belongs = |name: &HeaderName| *name == CONNECTION || HOP_BY_HOP.contains(name);
-    if !headers.keys().any(belongs) {
-        return;
-    }
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|text| text.split(','))
-            .filter_map(|word| word.trim().parse().ok())
-            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
-            .collect();
-        for name in named {
-            headers.remove(name);
+    // Most heads have none of these, or one, and comparing names is far cheaper than looking each up.
+    let mut connection = false;
+    let mut found = [false; HOP_BY_HOP.len()];
+    for name in headers.keys() {
+        if *name == CONNECTION {
+            connection = true;
+        } else if let Some(place) = HOP_BY_HOP.iter().position(|own| own == name) {
+            found[place] = true;
         }
+    }
+    if connection {
+        remove_named(headers);
         headers.remove(CONNECTION);
+    }
+    if !found.contains(&true) {
+        return;
     }
     let takes_trailers = headers.get(TE).is_some_and(|te| {
         let text = te.to_str().unwrap_or_default();
         text.split(',')
             .any(|word| word.trim().eq_ignore_ascii_case("trailers"))
     });
-    for name in HOP_BY_HOP {
-        headers.remove(name);
+    for (name, found) in HOP_BY_HOP.iter().zip(found) {
+        if found {
+            headers.remove(name);
+        }
     }
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Removes the fields that `Connection` names.
+fn remove_named(headers: &mut HeaderMap) {
+    let mut values = headers.get_all(CONNECTION).iter();
+    let names_nothing = |value: &HeaderValue| {
+        value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || value.as_bytes().eq_ignore_ascii_case(b"close")
+    };
+    if values.all(names_nothing) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|word| word.trim().parse().ok())
+        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+        .collect();
+    for name in named {
+        headers.remove(name);
     }
 }
 
@@ -239,48 +264,46 @@ pub(crate) fn to_origin_form<B>(request: &mut Request<B>) -> Result<(), StatusCo
     }
 }
 
+/// The name that a request has for all that handle it: its own, when a trusted proxy gave it one.
+pub(crate) fn request_id(
+    headers: &HeaderMap,
+    origin: &Origin,
+    make: impl FnOnce() -> HeaderValue,
+) -> HeaderValue {
+    let given = origin.trusted.then(|| headers.get(X_REQUEST_ID)).flatten();
+    let fits = given.filter(|id| id.len() <= 200 && !id.is_empty());
+    fits.cloned().unwrap_or_else(make)
+}
+
+const HOST_IS: &[u8] = b";host=\"";
+
 /// Tells the target who the client is. What a client says about itself is believed only when it is
 /// a trusted proxy.
-pub(crate) fn tell_origin(
-    headers: &mut HeaderMap,
-    origin: &Origin,
-    make_id: impl FnOnce() -> HeaderValue,
-) {
-    headers.reserve(8);
-    if !origin.trusted {
-        let told = [FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PORT, X_REAL_IP];
-        if headers.keys().any(|name| told.contains(name)) {
-            for name in told {
-                headers.remove(name);
-            }
-        }
-    }
+pub(crate) fn tell_origin(headers: &mut HeaderMap, origin: &Origin, id: HeaderValue) {
+    headers.reserve(7);
+    headers.insert(X_REQUEST_ID, id);
     let proto = HeaderValue::from_static(if origin.tls { "https" } else { "http" });
-    append_forwarded(headers, origin);
+    let host = headers.get(HOST).cloned();
+    let forwarded = forwarded(headers, origin, host.as_ref());
+    headers.insert(FORWARDED, forwarded);
     if origin.trusted {
         append_for(headers, &origin.client_text);
         headers.entry(X_FORWARDED_PROTO).or_insert(proto);
-    } else {
-        headers.insert(X_FORWARDED_FOR, origin.client_text.clone());
-        headers.insert(X_FORWARDED_PROTO, proto);
-        headers.insert(X_REAL_IP, origin.client_text.clone());
+        let port = origin.port_text.clone();
+        headers.entry(X_FORWARDED_PORT).or_insert(port);
+        if let Some(host) = host {
+            headers.entry(X_FORWARDED_HOST).or_insert(host);
+        }
+        return;
     }
-    if let (Some(host), false) = (
-        headers.get(HOST).cloned(),
-        headers.contains_key(X_FORWARDED_HOST),
-    ) {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    if !headers.contains_key(X_FORWARDED_PORT) {
-        headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.server.port()));
-    }
-    let has_id = origin.trusted
-        && headers
-            .get(X_REQUEST_ID)
-            .is_some_and(|id| id.len() <= 200 && !id.is_empty());
-    if !has_id {
-        headers.insert(X_REQUEST_ID, make_id());
-    }
+    headers.insert(X_FORWARDED_FOR, origin.client_text.clone());
+    headers.insert(X_FORWARDED_PROTO, proto);
+    headers.insert(X_FORWARDED_PORT, origin.port_text.clone());
+    headers.insert(X_REAL_IP, origin.client_text.clone());
+    match host {
+        Some(host) => headers.insert(X_FORWARDED_HOST, host),
+        None => headers.remove(X_FORWARDED_HOST),
+    };
 }
 
 fn append_for(headers: &mut HeaderMap, client: &HeaderValue) {
@@ -294,24 +317,24 @@ fn append_for(headers: &mut HeaderMap, client: &HeaderValue) {
     headers.insert(X_FORWARDED_FOR, value);
 }
 
-/// RFC 7239.
-fn append_forwarded(headers: &mut HeaderMap, origin: &Origin) {
-    let mut value: Vec<u8> = Vec::with_capacity(96);
-    for earlier in headers.get_all(FORWARDED) {
-        value.extend_from_slice(earlier.as_bytes());
-        value.extend_from_slice(b", ");
+/// RFC 7239; after what proxies have said already, when they are trusted.
+fn forwarded(headers: &HeaderMap, origin: &Origin, host: Option<&HeaderValue>) -> HeaderValue {
+    let host = host.map_or(&b""[..], HeaderValue::as_bytes);
+    let mut value: Vec<u8> =
+        Vec::with_capacity(origin.forwarded.len() + HOST_IS.len() + host.len() + 1);
+    if origin.trusted {
+        for earlier in headers.get_all(FORWARDED) {
+            value.extend_from_slice(earlier.as_bytes());
+            value.extend_from_slice(b", ");
+        }
     }
     value.extend_from_slice(origin.forwarded.as_bytes());
-    let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    let quotable = host.filter(|host| !host.contains(&b'"') && !host.contains(&b'\\'));
-    if let Some(host) = quotable {
-        value.extend_from_slice(b";host=\"");
+    if memchr::memchr2(b'"', b'\\', host).is_none() && !host.is_empty() {
+        value.extend_from_slice(HOST_IS);
         value.extend_from_slice(host);
         value.push(b'"');
     }
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-        headers.insert(FORWARDED, value);
-    }
+    HeaderValue::from_maybe_shared(Bytes::from(value)).expect("fields and an address make a field")
 }
 
 /// The client as the last proxy that is not trusted saw it.
@@ -455,7 +478,8 @@ mod tests {
         let mut origin =
             Origin::new(client.parse().unwrap(), server.parse().unwrap()).with_tls(true);
         origin.trusted = trusted;
-        tell_origin(&mut headers, &origin, || HeaderValue::from_static("new-id"));
+        let id = request_id(&headers, &origin, || HeaderValue::from_static("new-id"));
+        tell_origin(&mut headers, &origin, id);
         headers
     }
 

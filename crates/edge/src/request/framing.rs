@@ -64,6 +64,11 @@ impl HeadWatch {
         }
     }
 
+    /// Whether all that came so far were whole requests.
+    pub(crate) fn is_between(&self) -> bool {
+        self.place == Place::Ahead && self.filled == 0
+    }
+
     /// Whether both fields were there in some head.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.ambiguous

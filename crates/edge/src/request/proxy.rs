@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY,
-    TRANSFER_ENCODING, UPGRADE,
+    TRANSFER_ENCODING,
 };
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 
 use crate::client::workers::Worker;
 use crate::edge::shared::Shared;
@@ -20,9 +18,9 @@ use crate::request::body::{BodyLimits, ResponseBody, Stream};
 use crate::request::forward::{self, Origin};
 use crate::request::pages;
 use crate::request::record::Record;
+use crate::request::switch::Switch;
 use crate::route::Listen;
 use crate::target::pool::Lease;
-use crate::tunnel;
 
 /// What a connection's requests have in common.
 pub(crate) struct Client {
@@ -44,11 +42,11 @@ pub(crate) enum Refusal {
 /// The answer to one request, from a target or from the edge itself.
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Response<ResponseBody> {
     let caller = client.caller(request.headers());
-    let mut record = Record::begin(&request, caller, client.shared.log.as_ref());
+    let mut record = Box::new(Record::begin(&request, caller, client.shared.log.as_ref()));
     let proxied = proxy(client, request, &mut record).await;
     let mut response = proxied.unwrap_or_else(Refusal::page);
     record.status = response.status().as_u16();
-    response.body_mut().record = Some(Box::new(record));
+    response.body_mut().record = Some(record);
     response
 }
 
@@ -75,12 +73,12 @@ async fn proxy(
     if let Some(switch) = &switch {
         switch.ask(request.headers_mut());
     }
-    forward::tell_origin(request.headers_mut(), &client.origin, || {
-        client.shared.ids.make()
-    });
-    record.named(request.headers());
+    let make_id = || client.shared.ids.make();
+    let id = forward::request_id(request.headers(), &client.origin, make_id);
+    record.named(&id);
 
-    let answered = Outgoing::new(client, request, limits).send(pool).await?;
+    let mut outgoing = Outgoing::new(client, request, id, limits);
+    let answered = outgoing.send(pool).await?;
     record.answered_by(answered.target.address, answered.pool.generation);
     finish(client, answered, switch)
 }
@@ -141,7 +139,7 @@ fn finish(
     if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // A target that changes the protocol unasked cannot be followed.
         let switch = switch.ok_or(StatusCode::BAD_GATEWAY)?;
-        return Ok(switch.make(client, answered));
+        return Ok(switch.make(answered));
     }
     let Answered {
         response,
@@ -185,64 +183,6 @@ fn finish(
 fn has_other_coding(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-}
-
-/// A client's wish to speak something else on its connection, such as WebSocket.
-struct Switch {
-    protocol: HeaderValue,
-    client: OnUpgrade,
-}
-
-impl Switch {
-    fn asked(request: &mut Request<Incoming>, pool: &Lease) -> Option<Self> {
-        let protocol = forward::upgrade(request.headers())?;
-        if request.version() != http::Version::HTTP_11 || pool.spec.target_http2 {
-            return None;
-        }
-        let client = hyper::upgrade::on(request);
-        Some(Self { protocol, client })
-    }
-
-    fn ask(&self, headers: &mut HeaderMap) {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, self.protocol.clone());
-    }
-
-    /// Passes the target's consent on, and from then on bytes.
-    fn make(self, client: &Client, answered: Answered) -> Response<ResponseBody> {
-        let Answered {
-            mut response,
-            connection,
-            target,
-            pool,
-            ..
-        } = answered;
-        let theirs = hyper::upgrade::on(&mut response);
-        let over = client.shared.over.clone();
-        client.shared.tasks.spawn(async move {
-            let _held = (target, connection);
-            let (Ok(client), Ok(theirs)) = tokio::join!(self.client, theirs) else {
-                return;
-            };
-            let (mut client, mut theirs) = (TokioIo::new(client), TokioIo::new(theirs));
-            tokio::select! {
-                ended = tunnel::run(&mut client, &mut theirs, &pool.cut) => {
-                    tracing::trace!(?ended, "an upgraded connection ended");
-                }
-                () = over.cancelled() => {}
-            }
-        });
-        let (mut parts, _) = response.into_parts();
-        let protocol = parts.headers.get(UPGRADE).cloned();
-        forward::strip_hop_by_hop(&mut parts.headers);
-        parts
-            .headers
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        if let Some(protocol) = protocol {
-            parts.headers.insert(UPGRADE, protocol);
-        }
-        Response::from_parts(parts, ResponseBody::full(""))
-    }
 }
 
 impl Refusal {

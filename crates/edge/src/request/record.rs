@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use http::{Request, Version};
 use http_body::Frame;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::request::forward::X_REQUEST_ID;
 use crate::settings::LogFormat;
 
 /// Upper bounds of the durations that are told apart, in milliseconds.
@@ -91,9 +90,9 @@ impl Record {
     }
 
     /// The name that the target was told.
-    pub(crate) fn named(&mut self, headers: &HeaderMap) {
+    pub(crate) fn named(&mut self, id: &HeaderValue) {
         if let Some((line, _)) = &mut self.line {
-            line.request_id = text(headers, &X_REQUEST_ID);
+            line.request_id = String::from_utf8_lossy(id.as_bytes()).into_owned();
         }
     }
 

@@ -2,97 +2,48 @@
 //!
 //! What becomes of each request is [`crate::request::proxy`]'s.
 
+mod http1;
+
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::client::io::{ClientIo, Patience, Phase};
-use crate::request::body::ResponseBody;
-use crate::request::pages;
+use crate::client::io::{ClientIo, Patience};
 use crate::request::proxy::{Client, answer};
 
 /// Serves a connection until it ends. `ahead` was read from it already.
-pub(crate) async fn serve<S>(client: Client, stream: S, ahead: Bytes, http2: bool)
+pub(crate) async fn serve<S>(client: Arc<Client>, stream: S, ahead: Bytes, http2: bool)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &client.shared.settings.limits;
     let patience = limits.patience();
     match http2 {
-        false => serve_http1(client, stream, ahead, patience).await,
-        true => serve_http2(client, stream, ahead, patience).await,
-    }
-}
-
-async fn serve_http1<S>(client: Client, stream: S, ahead: Bytes, patience: Patience)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let shared = Arc::clone(&client.shared);
-    let limits = &shared.settings.limits;
-    let phase = Arc::new(Phase::default());
-    let io = TokioIo::new(ClientIo::new(
-        stream,
-        ahead,
-        patience,
-        Some(Arc::clone(&phase)),
-    ));
-    let client = Arc::new(client);
-    let service = service_fn({
-        let phase = Arc::clone(&phase);
-        move |request| {
-            phase.request_began();
-            let (client, phase) = (Arc::clone(&client), Arc::clone(&phase));
-            async move {
-                let mut response = match is_smuggling(&phase, &request) {
-                    true => refuse_smuggling(),
-                    false => answer(&client, request).await,
-                };
-                if client.shared.leaving.is_cancelled() {
-                    response
-                        .headers_mut()
-                        .insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                match response.status() {
-                    StatusCode::SWITCHING_PROTOCOLS => phase.upgraded(),
-                    _ => response.body_mut().phase = Some(phase),
-                }
-                Ok::<_, Infallible>(response)
+        false => {
+            let over = client.shared.over.clone();
+            tokio::select! {
+                () = http1::serve(client, stream, ahead, patience) => {}
+                () = over.cancelled() => {}
             }
         }
-    });
-    let connection = http1::Builder::new()
-        // Its own timer would be set anew for each request.
-        .header_read_timeout(None)
-        .max_headers(limits.headers)
-        .max_buf_size(limits.head_size.max(8192))
-        .half_close(true)
-        .serve_connection(io, service)
-        .with_upgrades();
-    tokio::select! {
-        ended = connection => log_end(ended),
-        () = shared.over.cancelled() => {}
+        true => Box::pin(serve_http2(client, stream, ahead, patience)).await,
     }
 }
 
-async fn serve_http2<S>(client: Client, stream: S, ahead: Bytes, patience: Patience)
+async fn serve_http2<S>(client: Arc<Client>, stream: S, ahead: Bytes, patience: Patience)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let shared = Arc::clone(&client.shared);
     let limits = &shared.settings.limits;
     let io = TokioIo::new(ClientIo::new(stream, ahead, patience, None));
-    let client = Arc::new(client);
     let service = service_fn(move |request| {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(answer(&client, request).await) }
@@ -119,17 +70,6 @@ where
         ended = connection => log_end(ended),
         () = shared.over.cancelled() => {}
     }
-}
-
-fn is_smuggling(phase: &Phase, request: &Request<Incoming>) -> bool {
-    phase.is_ambiguous() && request.headers().contains_key(TRANSFER_ENCODING)
-}
-
-fn refuse_smuggling() -> Response<ResponseBody> {
-    let mut response = pages::plain(StatusCode::BAD_REQUEST);
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-    response
 }
 
 fn log_end(ended: Result<(), hyper::Error>) {

@@ -84,8 +84,9 @@ pub(crate) async fn connection(
     target: &Target,
     wanted: Wanted,
 ) -> Result<Connection, ConnectError> {
+    // In boxes is what few requests need, as the room for the rest is set aside for each.
     if pool.spec.target_http2 {
-        return http2_connection(pool, target, wanted).await;
+        return Box::pin(http2_connection(pool, target, wanted)).await;
     }
     // A connection that begins with the client's address is that client's alone.
     if let (Some(worker), None) = (wanted.kept, pool.spec.send_proxy) {
@@ -98,6 +99,14 @@ pub(crate) async fn connection(
             }
         }
     }
+    Box::pin(new_http1_connection(pool, target, wanted)).await
+}
+
+async fn new_http1_connection(
+    pool: &Pool,
+    target: &Target,
+    wanted: Wanted,
+) -> Result<Connection, ConnectError> {
     let stream = open(pool, target, wanted).await?;
     let begun = Http1Connection::begin(stream, &pool.cut).await;
     let connection = begun.map_err(|source| ConnectError::Handshake {

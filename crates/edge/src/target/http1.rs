@@ -10,12 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::alarm::Alarm;
 use crate::request::body::RequestBody;
 
 /// A connection that takes one request after another. It ends when this is dropped, whatever is still
 /// under way on it: the rest of a body that nobody wants any more goes nowhere.
 pub(crate) struct Http1Connection {
     pub(crate) sender: http1::SendRequest<RequestBody>,
+    /// For the time that the target may take to answer.
+    pub(crate) alarm: Alarm,
     _end: DropGuard,
 }
 
@@ -26,7 +29,6 @@ impl Http1Connection {
         cut: &CancellationToken,
     ) -> Result<Self, hyper::Error> {
         let (sender, connection) = http1::Builder::new()
-            .max_headers(256)
             .max_buf_size(128 * 1024)
             .handshake(TokioIo::new(TargetIo::new(stream)))
             .await?;
@@ -34,6 +36,7 @@ impl Http1Connection {
         super::connect::drive(end.clone(), connection.with_upgrades());
         Ok(Self {
             sender,
+            alarm: Alarm::default(),
             _end: end.drop_guard(),
         })
     }

@@ -12,7 +12,7 @@ use edge::{Edge, Set, Settings, Span};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::judge::judge_all;
+use super::judge::{Verdict, judge, judge_all};
 
 /// A round takes no longer, or the edge hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,6 +40,7 @@ impl Arena {
         settings.limits.head_time = Span::millis(500);
         settings.limits.stall = Span::millis(500);
         settings.limits.idle = Span::millis(500);
+        settings.limits.rest = Span::millis(0);
         let edge = Edge::start(settings).await.expect("an edge starts");
         let target = Arc::new(Scripted::default());
         let mut ports = Vec::new();
@@ -133,8 +134,9 @@ impl Scripted {
             let target = Arc::clone(&self);
             target.open.fetch_add(1, Ordering::AcqRel);
             tokio::spawn(async move {
-                let seen = target.serve(stream).await;
-                if let (false, Err(why)) = (http2, judge_all(&seen)) {
+                let (seen, answer) = target.serve(stream).await;
+                let http1 = before_switch(&seen, &answer);
+                if let (false, Err(why)) = (http2, judge_all(http1)) {
                     let text = String::from_utf8_lossy(&seen).into_owned();
                     target
                         .forbidden
@@ -147,16 +149,28 @@ impl Scripted {
         }
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> Vec<u8> {
-        let mut seen = Vec::new();
+    /// What the edge sent, and what it was answered.
+    async fn serve(&self, mut stream: TcpStream) -> (Vec<u8>, Vec<u8>) {
+        let (mut seen, mut answer) = (Vec::new(), Vec::new());
         if let Ok(1..) = stream.read_buf(&mut seen).await {
-            let answer = self.answer.lock().expect("no panic").clone();
+            answer.clone_from(&self.answer.lock().expect("no panic"));
             let _ = stream.write_all(&answer).await;
             let _ = stream.shutdown().await;
             let reading = async { while let Ok(1..) = stream.read_buf(&mut seen).await {} };
             let _ = tokio::time::timeout(Duration::from_secs(2), reading).await;
         }
-        seen
+        (seen, answer)
+    }
+}
+
+/// What follows the consent to another protocol is whatever the client says in it.
+fn before_switch<'b>(seen: &'b [u8], answer: &[u8]) -> &'b [u8] {
+    let agreed = answer.windows(4).any(|part| part == b" 101");
+    match judge(seen) {
+        Verdict::Whole(first) if agreed && first.field("upgrade").is_some() => {
+            &seen[..first.length]
+        }
+        _ => seen,
     }
 }
 

@@ -3,7 +3,7 @@
 //! machine is busy.
 //!
 //! The proxies share one core, what loads them and what answers them the next one. Each row is measured
-//! in rounds in which the proxies take turns, and the round with the middle throughput counts.
+//! in rounds in which the proxies take turns, and the round with the best throughput counts.
 //!
 //! `BENCH_SECONDS` (3) is how long one measurement takes, `BENCH_ROUNDS` (3) how often each is made,
 //! `BENCH_ONLY` a part of a section's name (`rows`, `http2`, `tcp`, `memory`, `swap`).

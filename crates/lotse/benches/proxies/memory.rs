@@ -9,13 +9,22 @@ use crate::site::Site;
 use crate::table::Table;
 
 /// So many are opened.
-const CONNECTIONS: usize = 9_000;
+const CONNECTIONS: usize = 10_000;
+/// So many requests come afterwards, as an allocator may wait for the next ones before it gives back.
+const REQUESTS: usize = 5_000;
 
 pub(crate) fn measure(site: &Site) -> Table {
     let title = format!("Memory (PSS) of {CONNECTIONS} kept connections, each after one request");
     let mut table = Table::new(
         &title,
-        &["proxy", "fresh", "with them", "each", "after them"],
+        &[
+            "proxy",
+            "fresh",
+            "with them",
+            "each",
+            "after them",
+            "after some requests",
+        ],
     );
     for kind in [Kind::Edge, Kind::Nginx, Kind::Haproxy] {
         let rival = rival::start(kind, site);
@@ -23,11 +32,14 @@ pub(crate) fn measure(site: &Site) -> Table {
         std::thread::sleep(Duration::from_millis(500));
         let fresh = rival.process.cost().memory;
         let connections: Vec<TcpStream> = (0..CONNECTIONS).map(|_| ask(rival.http)).collect();
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_secs(3));
         let with = rival.process.cost().memory;
         drop(connections);
         std::thread::sleep(Duration::from_secs(2));
         let after = rival.process.cost().memory;
+        (0..REQUESTS).for_each(|_| drop(ask(rival.http)));
+        std::thread::sleep(Duration::from_millis(500));
+        let later = rival.process.cost().memory;
         let each = with.saturating_sub(fresh) / CONNECTIONS as u64;
         table.row(vec![
             kind.to_string(),
@@ -35,6 +47,7 @@ pub(crate) fn measure(site: &Site) -> Table {
             megabytes(with),
             format!("{:.1} KB", each as f64 / 1e3),
             megabytes(after),
+            megabytes(later),
         ]);
     }
     table

@@ -187,7 +187,7 @@ fn haproxy(site: &Site, ports: &Ports) -> Process {
     let socket = haproxy_socket(site, ports.http);
     let (http, https, target) = (ports.http, ports.https, site.targets[0]);
     let text = format!(
-        "global\n maxconn 9500\n nbthread 1\n stats socket {socket} level admin\n\
+        "global\n no strict-limits\n maxconn 10500\n nbthread 1\n stats socket {socket} level admin\n\
          defaults\n mode http\n timeout connect 5s\n timeout client 600s\n timeout server 60s\n option forwardfor\n\
          frontend site\n bind 127.0.0.1:{http} backlog 4096\n\
          \x20bind 127.0.0.1:{https} backlog 4096 ssl crt {both} alpn h2,http/1.1\n\

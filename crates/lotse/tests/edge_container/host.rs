@@ -126,9 +126,10 @@ impl Host {
     }
 }
 
-/// The program, away from the machine's own settings.
+/// The program, away from the machine's own settings: this build's, or the one that `LOTSE_PROGRAM` names.
 pub(crate) fn lotse(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lotse"));
+    let program = std::env::var_os("LOTSE_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_lotse").into()));
     command
         .args(arguments)
         .env_remove("DOCKER_HOST")
