@@ -7,7 +7,6 @@ mod back;
 mod draft;
 mod holder;
 mod hosts;
-mod images;
 mod label;
 mod outcome;
 mod progress;

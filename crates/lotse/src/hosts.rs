@@ -1,11 +1,15 @@
-//! What this process's environment says about the way to hosts: keys, pinned host keys and
-//! certificates.
+//! What this process's environment says about the way to hosts and registries: keys, pinned host
+//! keys, certificates and logins.
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use apply::keyring::Keyring;
 use apply::reach::{Means, Reach};
 use docker::TlsFiles;
+use docker::image::Credentials;
+use model::Secret;
 use ssh::{Access, Hidden, KeySource, TrustSource};
 
 /// A private key, or the file with it.
@@ -23,6 +27,21 @@ pub(crate) fn reach(certificates: Option<&Path>) -> Reach {
     Reach::new(Means {
         tls: folder.map(|folder| TlsFiles::in_folder(&folder)),
         ssh: ssh_access(),
+    })
+}
+
+/// Who comes to registries: as a GitLab job says it, else as `docker login` has left it.
+pub(crate) fn keyring() -> Arc<Keyring> {
+    let folder = text("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(env::home_dir()?.join(".docker")));
+    let keyring = Keyring::new(folder, env::var_os("PATH"));
+    let job = ["CI_REGISTRY", "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"].map(text);
+    Arc::new(match job {
+        [Some(registry), Some(user), Some(password)] => {
+            let password = Secret::new(password);
+            keyring.with(&registry, Credentials { user, password })
+        }
+        _ => keyring,
     })
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use apply::resolve;
 use clap::Args;
 use compose::{Loaded, Project};
 use deploy::release::Source;
 use deploy::{Draft, EnvironmentName};
 use model::Secret;
 
-use super::{Hosts, Scope, images, label};
+use super::{Hosts, Scope, label};
 use crate::disk::Disk;
 use crate::output::Failure;
 
@@ -146,16 +147,16 @@ impl Sources {
     /// Resolves images through the engine of the first host.
     pub(crate) async fn draft(self, scope: &Scope, hosts: &Hosts) -> Result<Draft, Failure> {
         hosts.all()?;
-        let first = hosts.reached().next().map(|(_, host)| &host.engine);
-        let mut images = BTreeMap::new();
-        for (name, service) in &self.project.services {
-            let image = service.image.as_deref().unwrap_or_default();
-            let resolved = match first {
-                Some(engine) => images::resolve(engine, image, service.pull_policy).await,
-                None => Err("no host could be reached to ask for it".to_owned()),
-            };
-            images.insert(name.clone(), resolved);
-        }
+        let images = match hosts.reached().next() {
+            Some((_, first)) => {
+                resolve::images(&self.project, &first.engine, &*crate::hosts::keyring()).await
+            }
+            None => {
+                let unknown = || Err("no host could be reached to ask for it".to_owned());
+                let names = self.project.services.keys().cloned();
+                names.map(|name| (name, unknown())).collect()
+            }
+        };
         let values = self.values.into_iter();
         let source = Source {
             environment: scope.name.clone(),
@@ -164,7 +165,7 @@ impl Sources {
                 .map(|(name, value)| (name, Secret::new(value)))
                 .collect(),
             images,
-            files: BTreeMap::new(),
+            files: resolve::files(&self.project),
         };
         Ok(Draft::resolve(&self.project, source))
     }

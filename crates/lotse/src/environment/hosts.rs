@@ -32,6 +32,10 @@ pub(crate) struct Hosts(pub(crate) Vec<(HostName, Result<Host, Unreached>)>);
 pub(crate) async fn connect(scope: &Scope) -> Result<Hosts, Failure> {
     let owner = &owner(scope)?;
     let reach = &crate::hosts::reach(None);
+    let options = &HandsOptions {
+        keys: Some(crate::hosts::keyring()),
+        ..HandsOptions::default()
+    };
     let mut names: Vec<&HostName> = Vec::new();
     for name in &scope.environment.hosts {
         if !names.contains(&name) {
@@ -39,7 +43,7 @@ pub(crate) async fn connect(scope: &Scope) -> Result<Hosts, Failure> {
         }
     }
     let connecting = names.into_iter().map(|name| async move {
-        let host = connect_one(reach, owner, name).await;
+        let host = connect_one(reach, owner, options, name).await;
         (name.clone(), host)
     });
     Ok(Hosts(join_all(connecting).await))
@@ -61,10 +65,15 @@ fn owner(scope: &Scope) -> Result<Owner, Failure> {
     })
 }
 
-async fn connect_one(reach: &Reach, owner: &Owner, name: &HostName) -> Result<Host, Unreached> {
+async fn connect_one(
+    reach: &Reach,
+    owner: &Owner,
+    options: &HandsOptions,
+    name: &HostName,
+) -> Result<Host, Unreached> {
     let engine = reach.connect(name).await;
     let engine = engine.map_err(|error| Unreached(words(&error)))?;
-    let hands = Hands::new(engine.clone(), owner.clone(), HandsOptions::default());
+    let hands = Hands::new(engine.clone(), owner.clone(), options.clone());
     Ok(Host { engine, hands })
 }
 
