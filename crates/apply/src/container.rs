@@ -7,6 +7,7 @@
 mod files;
 mod limits;
 mod mounts;
+mod resources;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ use docker::container::spec::{
 use docker::{ImageRef, Name};
 
 pub use files::{PlacedFile, archive};
+pub(crate) use resources::{network_spec, volume_spec};
 
 /// A container to be made, and the files that are put into it before it starts.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 //!
 //! [`hands`] observes one host and carries out one step of a plan at a time; [`edge`] puts the edge
 //! there; [`reach`] finds the way to it, [`resolve`] and [`keyring`] what registries have for it;
-//! [`drive`] gives the steps of a rollout to many hands at once. Nothing here decides: what shall be
+//! [`drive`] gives the steps of a rollout to many hands at once. [`project`] runs a compose project on one engine. Nothing here decides: what shall be
 //! comes as a value.
 
 pub mod container;
@@ -11,6 +11,7 @@ pub mod edge;
 pub mod hands;
 pub mod keep;
 pub mod keyring;
+pub mod project;
 pub mod reach;
 pub mod resolve;
 

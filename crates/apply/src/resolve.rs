@@ -19,6 +19,7 @@ use model::Secret;
 use crate::hands::RegistryKeys;
 use crate::keyring::registry_of;
 
+pub(crate) use files::content;
 pub use files::read as files;
 
 /// Questions to registries at a time.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apply::keyring::Keyring;
-use apply::reach::{Means, Reach};
+use apply::reach::{Means, Reach, Way};
+use deploy::{HostName, TextError};
 use docker::TlsFiles;
 use docker::image::Credentials;
 use model::Secret;
@@ -28,6 +29,15 @@ pub(crate) fn reach(certificates: Option<&Path>) -> Reach {
         tls: folder.map(|folder| TlsFiles::in_folder(&folder)),
         ssh: ssh_access(),
     })
+}
+
+/// A host of the command line: an address that is none is a mistake of the command line.
+pub(crate) fn address(text: &str) -> Result<HostName, String> {
+    let host: HostName = text.parse().map_err(|error: TextError| error.to_string())?;
+    match Way::to(&host) {
+        Ok(_) => Ok(host),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Who comes to registries: as a GitLab job says it, else as `docker login` has left it.

@@ -2,6 +2,11 @@
 
 use std::io;
 
+use compose::project::FileMount;
+
+/// Of configs and secrets, where the file says nothing (Compose specification, "Configs").
+const USUAL_MODE: u32 = 0o444;
+
 /// A file in a container.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PlacedFile {
@@ -15,6 +20,20 @@ pub struct PlacedFile {
     pub gid: u64,
     /// Its permissions.
     pub mode: u32,
+}
+
+impl PlacedFile {
+    /// A config or secret as a service mounts it.
+    pub(crate) fn of(mount: &FileMount, content: Vec<u8>) -> Self {
+        let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+        Self {
+            path: mount.target.clone(),
+            content,
+            uid: number(&mount.uid).unwrap_or(0),
+            gid: number(&mount.gid).unwrap_or(0),
+            mode: mount.mode.unwrap_or(USUAL_MODE),
+        }
+    }
 }
 
 impl std::fmt::Debug for PlacedFile {

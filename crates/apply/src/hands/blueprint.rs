@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use compose::project::{FileMount, ServiceName};
+use compose::project::ServiceName;
 use deploy::Failure;
 use deploy::Release;
-use deploy::release::{Member, ReleaseFile, label};
+use deploy::release::{Member, label};
 
 use super::Hands;
 use super::failure::{failed, of_service, text_of};
 use super::network::name_of;
 use crate::container::{self, Made, PlacedFile, Setting};
-
-/// Of configs and secrets, where the file says nothing (Compose specification, "Configs").
-const USUAL_MODE: u32 = 0o444;
 
 impl Hands {
     /// The labels of everything that is made for this owner. There are none of Compose's own: by
@@ -83,17 +80,6 @@ fn files(release: &Release, member: &Member) -> Vec<PlacedFile> {
     let secrets = secrets.map(|mount| (mount, release.secrets.get(mount.source.as_str())));
     let placed = configs.chain(secrets);
     placed
-        .filter_map(|(mount, file)| Some(placed_file(mount, file?)))
+        .filter_map(|(mount, file)| Some(PlacedFile::of(mount, file?.content.0.clone())))
         .collect()
-}
-
-fn placed_file(mount: &FileMount, file: &ReleaseFile) -> PlacedFile {
-    let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
-    PlacedFile {
-        path: mount.target.clone(),
-        content: file.content.0.clone(),
-        uid: number(&mount.uid).unwrap_or(0),
-        gid: number(&mount.gid).unwrap_or(0),
-        mode: mount.mode.unwrap_or(USUAL_MODE),
-    }
 }

@@ -89,25 +89,9 @@ impl Hands {
     }
 
     fn network_spec(&self, own: &OwnNetwork) -> NetworkSpec {
-        let subnets = own.ipam.config.iter().map(|range| Subnet {
-            subnet: range.subnet.clone(),
-            range: range.ip_range.clone(),
-            gateway: range.gateway.clone(),
-            reserved: range.aux_addresses.clone(),
-        });
-        let mut labels = own.labels.clone();
-        labels.extend(self.labels());
-        NetworkSpec {
-            driver: own.driver.clone(),
-            options: own.driver_opts.clone(),
-            internal: own.internal,
-            attachable: own.attachable,
-            ipv6: own.enable_ipv6.unwrap_or(false),
-            ipam_driver: own.ipam.driver.clone(),
-            ipam_options: own.ipam.options.clone(),
-            subnets: subnets.collect(),
-            labels,
-        }
+        let mut spec = container::network_spec(own);
+        spec.labels.extend(self.labels());
+        spec
     }
 
     /// Lets the engine choose a free range, by a network that is removed again, and states it.

@@ -13,6 +13,7 @@ use docker::{DockerError, Name, if_found};
 use super::Hands;
 use super::failure::{failed, of_docker, of_keep, of_service};
 use super::network::name_of;
+use crate::container;
 use crate::keep::{Ask, Fill, Kept};
 
 /// The label that says which filling a volume comes from.
@@ -134,13 +135,9 @@ impl Hands {
     }
 
     fn volume_spec(&self, own: &OwnVolume) -> VolumeSpec {
-        let mut labels = own.labels.clone();
-        labels.extend(self.labels());
-        VolumeSpec {
-            driver: own.driver.clone(),
-            options: own.driver_opts.clone(),
-            labels,
-        }
+        let mut spec = container::volume_spec(own);
+        spec.labels.extend(self.labels());
+        spec
     }
 }
 

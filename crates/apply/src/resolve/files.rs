@@ -20,7 +20,8 @@ pub fn read(project: &Project) -> BTreeMap<String, Result<Content, String>> {
     paths.map(|path| (path.clone(), content(path))).collect()
 }
 
-fn content(path: &str) -> Result<Content, String> {
+/// The content of one, or why there is none.
+pub(crate) fn content(path: &str) -> Result<Content, String> {
     let told = |error: std::io::Error| error.kind().to_string();
     // Others could make us wait for ever.
     let kind = fs_err::metadata(path).map_err(told)?;

@@ -88,9 +88,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Ci(arguments) => {
             ci::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
         }
-        Command::Compose(arguments) => {
-            compose::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
-        }
+        Command::Compose(arguments) => client(compose::run(arguments, screen)),
         Command::Plan(arguments) => client(plan::run(arguments, screen)),
         Command::Deploy(arguments) => client(deploy::run(arguments, screen)),
         Command::Rollback(arguments) => client(rollback::run(arguments, screen)),

@@ -15,9 +15,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::bail;
-use apply::reach::{ReachError, Way};
+use apply::reach::ReachError;
 use clap::{Args, Subcommand};
-use deploy::{HostName, TextError};
+use deploy::HostName;
 use docker::{Engine, Name};
 use edge::Settings;
 use edge::control::{self, Request};
@@ -99,7 +99,7 @@ pub(crate) struct Folder {
 pub(crate) struct Place {
     /// The host: unix:///PATH, tcp://HOST:PORT or ssh://[USER@]HOST[:PORT][/PATH]
     #[arg(long, value_name = "HOST", env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock",
-        value_parser = host)]
+        value_parser = hosts::address)]
     host: HostName,
     /// The folder with ca.pem, cert.pem and key.pem for a host that is reached by TCP
     #[arg(long, value_name = "FOLDER", env = "DOCKER_CERT_PATH")]
@@ -160,15 +160,6 @@ impl Place {
     async fn engine(&self) -> Result<Engine, ReachError> {
         let reach = hosts::reach(self.certificates.as_deref());
         reach.connect(&self.host).await
-    }
-}
-
-/// An address that is none is a mistake of the command line.
-fn host(text: &str) -> Result<HostName, String> {
-    let host: HostName = text.parse().map_err(|error: TextError| error.to_string())?;
-    match Way::to(&host) {
-        Ok(_) => Ok(host),
-        Err(error) => Err(error.to_string()),
     }
 }
 
