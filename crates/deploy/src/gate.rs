@@ -10,7 +10,7 @@ use crate::rollout::{Ill, Look, Reason};
 use crate::span::Span;
 use crate::step::{Awaited, Until};
 
-/// A container without health check that was restarted more often than this does not settle.
+/// A container that was restarted more often than this does not settle.
 const MOST_RESTARTS: u32 = 5;
 
 /// What a look says.
@@ -120,7 +120,7 @@ fn running(container: &ContainerSeen, settle: Span) -> One {
         (State::Running, None) if container.running_for.is_some_and(|time| time >= settle) => {
             One::Well
         }
-        (State::Running | State::Restarting, None) if container.restarts > MOST_RESTARTS => {
+        (State::Running | State::Restarting, _) if container.restarts > MOST_RESTARTS => {
             One::Ill(Reason::Restarts {
                 times: container.restarts,
             })

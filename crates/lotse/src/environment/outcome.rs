@@ -51,7 +51,7 @@ pub(super) fn conclude(outcome: &Outcome, plan: Option<&Plan>, json: bool) -> Ex
             tell_causes(causes);
             match to {
                 Some(to) => eprintln!("release {} serves as before", title(*to)),
-                None => eprintln!("nothing serves, as before"),
+                None => eprintln!("no release was there before"),
             }
             tell_leftovers(leftovers);
             tell_logs(causes, plan);

@@ -1,9 +1,31 @@
-//! What `docker-compose up` has started is taken over.
+//! What `docker-compose up` has started is taken over, with its ports and data.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use crate::site::{self, Site, is_well};
 use crate::users::Users;
+
+/// A database that writes down each of its starts, beside what serves.
+const COMPOSE: &str = "
+services:
+  web:
+    image: shop:${TAG:?}
+    pull_policy: never
+    stop_signal: SIGKILL
+    restart: always
+    ports: ['8080:8080']
+    healthcheck: {test: [CMD, 'true'], interval: 1s}
+  db:
+    image: shop:v1
+    pull_policy: never
+    stop_signal: SIGKILL
+    command: [sh, -c, 'echo up >> /rows/log; exec sleep 100000']
+    volumes: ['rows:/rows']
+    healthcheck: {test: [CMD, 'true'], interval: 1s}
+volumes:
+  rows: {}
+";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_project_is_taken_over_with_one_gap() {
@@ -20,36 +42,87 @@ async fn a_running_project_is_taken_over_with_one_gap() {
     site.image("v1", site::SERVES).await;
     site.image("v2", site::SERVES).await;
     site.image("v3", site::BREAKS).await;
+    site.project.write("compose.yml", COMPOSE);
+    up(&site);
+
+    let refused = site.lotse("v2", &["deploy", "prod"]).fails();
+    for part in ["port 8080", "lotse adopt"] {
+        assert!(refused.contains(part), "{part:?} is missing: {refused}");
+    }
+    let users = Users::start(&site.hosts[0]);
+    let asked = site.lotse("v2", &["adopt", "prod"]).ends_with(2);
+    for part in ["the ports are closed once", "at most 10s", "--yes"] {
+        assert!(asked.contains(part), "{part:?} is missing: {asked}");
+    }
+    // It breaks before the ports are touched.
+    site.lotse("v3", &["adopt", "prod", "--yes"]).fails();
+    let seen = users.stop();
+    assert_eq!(seen.failed, Vec::<String>::new());
+    assert_eq!(seen.answers, ["v1"]);
+    assert_eq!(running(&site), ["shop_db_1", "shop_web_1"]);
+
+    breaks_after_the_switch(&site);
+    assert_eq!(running(&site), ["shop_db_1", "shop_web_1"]);
+
+    let users = Users::start(&site.hosts[0]);
+    site.lotse("v2", &["adopt", "prod", "--yes"]).succeeds();
+    site.lotse("v2", &["status", "prod"]).succeeds();
+    let seen = users.stop();
+    eprintln!("the ports were closed for {:?}", seen.gap);
+    assert_eq!(seen.answers, ["v1", "v2"]);
+    assert_eq!(running(&site), ["shop-r2-web-1", "shop-standing-db-1"]);
+    let nothing = site.lotse("v2", &["adopt", "prod", "--yes"]).fails();
+    assert!(nothing.contains("lotse deploy"), "{nothing}");
+
+    site.lotse("v1", &["deploy", "prod"]).succeeds();
+    let log = ["exec", "prod", "db", "--", "cat", "/rows/log"];
+    let starts = site.lotse("v1", &log).succeeds().lines().count();
+    // Compose, three attempts with the way back of two of them: always on the same volume.
+    assert_eq!(starts, 6);
+}
+
+fn up(site: &Site) {
     let mut up = site.hosts[0].client("docker-compose");
     let up = up
         .args(["-p", "shop", "-f", "compose.yml", "up", "-d"])
         .current_dir(site.project.path())
         .env("TAG", "v1");
     is_well(&up.output().unwrap());
+}
 
-    let refused = site.lotse("v2", &["deploy", "prod"]).fails();
-    assert!(
-        refused.contains("port 8080") && refused.contains("lotse adopt"),
-        "{refused}"
-    );
+/// The new release gets the traffic, and is killed while it is watched.
+fn breaks_after_the_switch(site: &Site) {
+    site.settings("", "1h");
+    let mut adopt = site
+        .command("v2", &["adopt", "prod", "--yes", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(adopt.stdout.take().unwrap()).lines();
+    let watched = events.any(|line| site::begins(&line.unwrap(), "watch"));
+    assert!(watched, "the release is watched after the switch");
+    let mut kill = site.hosts[0].client("docker");
+    is_well(&kill.args(["kill", "shop-r2-web-1"]).output().unwrap());
+    let rest: Vec<String> = events.map_while(Result::ok).collect();
+    assert_eq!(adopt.wait().unwrap().code(), Some(1), "{rest:#?}");
+    site.settings("", "500ms");
     let users = Users::start(&site.hosts[0]);
-    let asked = site.lotse("v2", &["adopt", "prod"]).ends_with(2);
-    assert!(
-        asked.contains("the ports are closed once") && asked.contains("--yes"),
-        "{asked}"
-    );
-    // It breaks before the ports are touched.
-    site.lotse("v3", &["adopt", "prod", "--yes"]).fails();
+    site.lotse("v2", &["status", "prod"]).fails();
     let seen = users.stop();
-    assert_eq!(seen.failed, Vec::<String>::new());
+    assert_eq!((seen.failed, seen.answers), (vec![], vec!["v1".to_owned()]));
+}
 
-    let users = Users::start(&site.hosts[0]);
-    site.lotse("v2", &["adopt", "prod", "--yes"]).succeeds();
-    site.lotse("v2", &["status", "prod"]).succeeds();
-    let seen = users.stop();
-    eprintln!("the gap was {:?}", seen.gap);
-    assert_eq!(seen.answers, ["v1", "v2"]);
-    let nothing = site.lotse("v2", &["adopt", "prod", "--yes"]).fails();
-    assert!(nothing.contains("lotse deploy"), "{nothing}");
-    site.lotse("v1", &["deploy", "prod"]).succeeds();
+/// The containers of the project that run, but for the edge.
+fn running(site: &Site) -> Vec<String> {
+    let mut list = site.hosts[0].client("docker");
+    let list = list
+        .args(["ps", "--format", "{{.Names}}"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(list.stdout).unwrap();
+    let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
+    names.retain(|name| name.starts_with("shop"));
+    names.sort();
+    names
 }

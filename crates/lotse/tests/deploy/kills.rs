@@ -4,6 +4,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal};
+
+use crate::project::Said;
 use crate::site::{self, Site};
 use crate::users::Users;
 
@@ -15,7 +18,7 @@ async fn killed_at_each_step_it_goes_on_from_there() {
     let Some(site) = Site::start(1).await else {
         return;
     };
-    site.settings("lease = \"2s\"");
+    site.settings("lease = \"2s\"", "500ms");
     for version in ["v1", "v2"] {
         site.image(version, site::SERVES).await;
     }
@@ -51,6 +54,41 @@ async fn killed_at_each_step_it_goes_on_from_there() {
     eprintln!("{kills} kills, {} answers", seen.count);
     assert!(kills > 2, "{kills} kills");
     assert_eq!(seen.failed, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interrupted_it_goes_back() {
+    let Some(site) = Site::start(1).await else {
+        return;
+    };
+    for version in ["v1", "v2"] {
+        site.image(version, site::SERVES).await;
+    }
+    site.lotse("v1", &["deploy", "prod"]).succeeds();
+    let users = Users::start(&site.hosts[0]);
+    let mut deploy = site
+        .command("v2", &["deploy", "prod", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(deploy.stdout.take().unwrap()).lines();
+    let started = lines.any(|line| site::begins(&line.unwrap(), "start"));
+    assert!(started, "the new release is started");
+    let pid = Pid::from_child(&deploy);
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    // Read to the end, so that it never waits for its reader.
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let said = Said::of(&deploy.wait_with_output().unwrap()).fails();
+    assert!(said.contains("was interrupted"), "{said}");
+    assert!(said.contains("release 1 (v1) serves as before"), "{said}");
+    let told = rest
+        .iter()
+        .any(|line| line.contains(r#""event":"interrupted""#));
+    assert!(told, "{rest:#?}");
+    site.lotse("v1", &["status", "prod"]).succeeds();
+    let seen = users.stop();
+    assert_eq!((seen.failed, seen.answers), (vec![], vec!["v1".to_owned()]));
 }
 
 /// Deploys, and kills the deployer at this event; which one it was. Nothing when it ended before.

@@ -36,7 +36,7 @@ async fn one_at_a_time() {
             .contains("was not locked")
     );
 
-    site.settings("delay = \"1s\"");
+    site.settings("delay = \"1s\"", "500ms");
     let mut first = site
         .command("v1", &["deploy", "prod", "--json"])
         .stdout(Stdio::piped())

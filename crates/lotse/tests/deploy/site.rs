@@ -40,12 +40,12 @@ impl Site {
         let hosts = hosts?;
         let project = Project::new(&[("compose.yml", COMPOSE)]);
         let site = Self { hosts, project };
-        site.settings("");
+        site.settings("", "500ms");
         Some(site)
     }
 
-    /// Writes lotse.toml, with more lines for the environment.
-    pub(crate) fn settings(&self, more: &str) {
+    /// Writes lotse.toml, with more lines for the environment, and how long a release is watched.
+    pub(crate) fn settings(&self, more: &str, monitor: &str) {
         let hosts: Vec<String> = self
             .hosts
             .iter()
@@ -53,7 +53,7 @@ impl Site {
             .collect();
         let text = format!(
             "[environment.prod]\ncompose = [\"compose.yml\"]\nproject = \"shop\"\nhosts = [{}]\n\
-             health = \"/ping\"\nmonitor = \"500ms\"\ngrace = \"3s\"\n{more}\n\
+             health = \"/ping\"\nmonitor = \"{monitor}\"\ngrace = \"3s\"\n{more}\n\
              [environment.prod.variables]\nTAG = \"${{CI_COMMIT_TAG}}\"\n",
             hosts.join(", ")
         );
@@ -98,6 +98,12 @@ impl Site {
     pub(crate) fn command(&self, tag: &str, arguments: &[&str]) -> Command {
         self.project.lotse(Some(tag), arguments)
     }
+}
+
+/// Whether an event says that such a step has begun.
+pub(crate) fn begins(event: &str, step: &str) -> bool {
+    let step = format!(r#""step":{{"step":"{step}""#);
+    event.contains(r#""event":"begun""#) && event.contains(&step)
 }
 
 pub(crate) fn is_well(output: &Output) {
