@@ -24,6 +24,7 @@ mod status;
 mod token;
 mod unlock;
 mod variable;
+mod volume;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -65,6 +66,7 @@ enum Command {
     Exec(exec::Arguments),
     Lock(lock::Arguments),
     Unlock(unlock::Arguments),
+    Volume(volume::Arguments),
     Token(token::Arguments),
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
@@ -99,6 +101,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Exec(arguments) => client(exec::run(arguments, screen)),
         Command::Lock(arguments) => client(lock::run(arguments, screen)),
         Command::Unlock(arguments) => client(unlock::run(arguments, screen)),
+        Command::Volume(arguments) => client(volume::run(arguments, screen)),
         Command::Token(arguments) => client(token::run(arguments, screen)),
         Command::Edge(command) => service(edge::run(command)),
         Command::Lab(arguments) => lab::run(arguments),

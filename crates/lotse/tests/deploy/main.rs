@@ -14,6 +14,7 @@ mod mistakes;
 mod project;
 mod site;
 mod users;
+mod volumes;
 
 use site::Site;
 use users::Users;
