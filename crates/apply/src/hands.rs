@@ -122,7 +122,7 @@ impl Hands {
         told: &mpsc::UnboundedSender<Told>,
     ) -> Result<Seen, Failure> {
         if let Step::Lock(lease) = step {
-            return self.lock(lease, told).await;
+            return Box::pin(self.lock(lease, told)).await;
         }
         Box::pin(self.carry_out_plain(step, releases, told)).await?;
         Ok(Seen::Nothing)

@@ -46,17 +46,33 @@ impl Dockerd {
             return None;
         }
         let folder = TempDir::with_prefix("dockerd-").expect("a temporary folder can be made");
-        let mut process = spawn(folder.path());
-        let output = process.stdout.take().expect("the output is piped");
-        let (lines, received) = mpsc::channel();
-        let log = thread::spawn(move || send_lines(output, &lines));
-        let engine = Self {
+        let (process, log) = start_in(folder.path());
+        Some(Self {
             process,
             log: Some(log),
             folder,
-        };
-        wait_until_ready(&received);
-        Some(engine)
+        })
+    }
+
+    /// Ends all processes at once, as a host does that loses its power, and starts the engine anew
+    /// with the files it has. Its network is another one from then on.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn reboot(&mut self) {
+        self.end();
+        let (process, log) = start_in(self.folder.path());
+        self.process = process;
+        self.log = Some(log);
+    }
+
+    /// Everything of the engine ends with this one process; the log ends with the last of them.
+    fn end(&mut self) {
+        let _ended_before = self.process.kill();
+        let _status = self.process.wait();
+        if let Some(log) = self.log.take() {
+            let _panicked = log.join();
+        }
     }
 
     /// The engine's first process, which others reach its namespaces by.
@@ -124,12 +140,7 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
-        // Everything of the engine ends with this one process; the log ends with the last of them.
-        let _ended_before = self.process.kill();
-        let _status = self.process.wait();
-        if let Some(log) = self.log.take() {
-            let _panicked = log.join();
-        }
+        self.end();
         remove_cgroups(&cgroup(self.folder.path()));
     }
 }
@@ -200,6 +211,19 @@ fn spawn(folder: &Path) -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .expect("unshare is installed")
+}
+
+/// Starts an engine with the files in this folder, and waits until it answers.
+fn start_in(folder: &Path) -> (Child, JoinHandle<()>) {
+    // As after a start of the machine, when nothing is left of running processes.
+    let _not_there = fs_err::remove_file(folder.join("pid"));
+    let _not_there = fs_err::remove_dir_all(folder.join("exec"));
+    let mut process = spawn(folder);
+    let output = process.stdout.take().expect("the output is piped");
+    let (lines, received) = mpsc::channel();
+    let log = thread::spawn(move || send_lines(output, &lines));
+    wait_until_ready(&received);
+    (process, log)
 }
 
 /// The control group of an engine's containers: the name of its folder is its own.

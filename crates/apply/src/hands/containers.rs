@@ -10,10 +10,11 @@ use deploy::host::{ContainerSeen, Health, State};
 use deploy::release::{Kind, Place, label};
 use deploy::span::Span;
 use deploy::{Release, ReleaseNumber};
-use docker::container::{self, Container, HealthStatus, Removal};
+use docker::container::{self, Container, ContainerSpec, HealthStatus, Removal};
 use docker::{Archive, DockerError, Filter, Name, if_found};
 use futures_util::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep};
 
 use super::Hands;
 use super::failure::{failed, of_docker, of_service};
@@ -21,6 +22,10 @@ use crate::container::Made;
 
 /// A container that is not yet whole has this behind its name: it may lack networks or files.
 const UNFINISHED: &str = ".new";
+
+/// How long a request of somebody who is gone can go on.
+pub(super) const STILL_MAKING: Duration = Duration::from_secs(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// A container that was made here.
 #[derive(Debug, Clone)]
@@ -216,13 +221,30 @@ impl Hands {
         let Ok(unfinished) = format!("{name}{UNFINISHED}").parse::<Name>() else {
             return Ok(self.engine.create_container(&name, &spec).await?.id);
         };
-        self.remove(&unfinished).await?;
-        let id = self.engine.create_container(&unfinished, &spec).await?.id;
+        let id = self.create_anew(&unfinished, &spec).await?;
         if let Some(files) = files {
             self.engine.copy_in(&id, "/", Archive::whole(files)).await?;
         }
         self.engine.rename_container(&id, &name).await?;
         Ok(id)
+    }
+
+    /// Makes a container in the place of one that somebody may have left, or may be making still:
+    /// an engine goes on with a request when whoever asked is gone.
+    pub(super) async fn create_anew(
+        &self,
+        name: &Name,
+        spec: &ContainerSpec,
+    ) -> Result<Name, DockerError> {
+        let deadline = Instant::now() + STILL_MAKING;
+        loop {
+            self.remove(name).await?;
+            match self.engine.create_container(name, spec).await {
+                Err(error) if error.is_conflict() && Instant::now() < deadline => {}
+                outcome => return outcome.map(|made| made.id),
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// Starts containers of a service, the missing ones made, and removes what is too much.

@@ -34,9 +34,7 @@ impl Hands {
         like: &NetworkLike,
     ) -> Result<(), Failure> {
         let network = name_of(name)?;
-        if let Some(found) =
-            if_found(self.engine.inspect_network(&network).await).map_err(of_docker)?
-        {
+        if let Some(found) = self.only_one(&network).await.map_err(of_docker)? {
             return self.check_network(&found, release, like);
         }
         let own = match like {
@@ -57,10 +55,32 @@ impl Hands {
             spec.labels.insert(label::RELEASE.to_owned(), number);
         }
         let made = match can_be_stated(&spec) {
-            true => self.make_stated(&network, spec).await,
-            false => self.create_network(&network, &spec).await.map(|_| ()),
+            true => self.make_stated(&network, &spec).await,
+            false => self.create_network(&network, &spec).await,
         };
-        made.map_err(of_docker)
+        made.map_err(of_docker)?;
+        self.only_one(&network).await.map_err(of_docker)?;
+        Ok(())
+    }
+
+    /// The network of this name. Engines make two of one name when they are asked twice at the same
+    /// moment, such as by somebody who was cut off and by whoever comes next: then the first stays.
+    async fn only_one(&self, name: &Name) -> Result<Option<Network>, DockerError> {
+        let mut named = self.networks_named(name).await?.into_iter();
+        let first = named.next();
+        for other in named {
+            if_found(self.engine.remove_network(&other.id).await)?;
+        }
+        Ok(first)
+    }
+
+    /// All networks of exactly this name, the oldest first.
+    async fn networks_named(&self, name: &Name) -> Result<Vec<Network>, DockerError> {
+        let like = Filter::all().with("name", name.as_str());
+        let mut named = self.engine.list_networks(like).await?;
+        named.retain(|network| network.name == name.as_str());
+        named.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
+        Ok(named)
     }
 
     fn is_of_release(&self, name: &str, release: &Release) -> bool {
@@ -95,51 +115,66 @@ impl Hands {
     }
 
     /// Lets the engine choose a free range, by a network that is removed again, and states it.
-    async fn make_stated(&self, name: &Name, spec: NetworkSpec) -> Result<(), DockerError> {
-        let Ok(sample) = format!("{name}{SAMPLE}").parse::<Name>() else {
-            return self.create_network(name, &spec).await.map(|_| ());
-        };
+    async fn make_stated(&self, name: &Name, spec: &NetworkSpec) -> Result<(), DockerError> {
         let mut tries = 0;
         loop {
-            self.remove_network(&sample).await?;
-            self.create_network(&sample, &spec).await?;
-            let free = self.engine.inspect_network(&sample).await?.subnets;
-            self.remove_network(&sample).await?;
-            let stated = free
-                .first()
-                .and_then(|free| free.subnet.as_deref())
-                .and_then(state);
-            let mut wanted = spec.clone();
-            if let Some(stated) = stated {
-                wanted.subnets = vec![stated];
-                wanted.labels.insert(STATED.to_owned(), "stated".to_owned());
-            }
+            let wanted = self.stated(name, spec).await?;
             match self.create_network(name, &wanted).await {
                 Err(error) if tries < TRIES && text_of(&error).contains("overlaps") => tries += 1,
-                outcome => return outcome.map(|_| ()),
+                outcome => return outcome,
             }
         }
+    }
+
+    async fn stated(&self, name: &Name, spec: &NetworkSpec) -> Result<NetworkSpec, DockerError> {
+        self.remove_samples(name).await?;
+        let mut wanted = spec.clone();
+        // Somebody who was cut off a moment ago may still be making one.
+        let number = getrandom::u32().unwrap_or_default();
+        let Ok(sample) = format!("{name}{SAMPLE}-{number:08x}").parse::<Name>() else {
+            return Ok(wanted);
+        };
+        let id = self.engine.create_network(&sample, spec).await?;
+        let free = self.engine.inspect_network(&id).await?.subnets;
+        if_found(self.engine.remove_network(&id).await)?;
+        let range = free.first().and_then(|free| free.subnet.as_deref());
+        if let Some(stated) = range.and_then(state) {
+            wanted.subnets = vec![stated];
+            wanted.labels.insert(STATED.to_owned(), "stated".to_owned());
+        }
+        Ok(wanted)
+    }
+
+    async fn remove_samples(&self, name: &Name) -> Result<(), DockerError> {
+        let like = self.filter().with("name", format!("{name}{SAMPLE}-"));
+        for sample in self.engine.list_networks(like).await? {
+            if sample.name.starts_with(&format!("{name}{SAMPLE}-")) {
+                if_found(self.engine.remove_network(&sample.id).await)?;
+            }
+        }
+        Ok(())
     }
 
     /// One that is there is as good as one that was made.
     async fn create_network(&self, name: &Name, spec: &NetworkSpec) -> Result<(), DockerError> {
         match self.engine.create_network(name, spec).await {
             Err(error) if error.is_conflict() => Ok(()),
-            outcome => outcome.map(|_| ()),
+            outcome => outcome.map(drop),
         }
     }
 
-    /// Removes a network, when it is there; whoever is on it leaves it.
+    /// Removes a network, when it is there; whoever of ours is on it leaves it.
     pub(super) async fn remove_network(&self, name: &Name) -> Result<(), DockerError> {
-        let on_it = Filter::all().with("network", name.as_str());
-        for container in self.engine.list_containers(on_it).await? {
-            let on_it = container.networks.contains_key(name.as_str());
-            if on_it && self.is_ours(&container.labels) {
-                let left = self.engine.disconnect_network(name, &container.id).await;
-                if_found(left)?;
+        for network in self.networks_named(name).await? {
+            let on_it = Filter::all().with("network", network.id.as_str());
+            for container in self.engine.list_containers(on_it).await? {
+                if self.is_ours(&container.labels) {
+                    let left = self.engine.disconnect_network(&network.id, &container.id);
+                    if_found(left.await)?;
+                }
             }
+            if_found(self.engine.remove_network(&network.id).await)?;
         }
-        if_found(self.engine.remove_network(name).await)?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use deploy::host::{EdgeSeen, PortTaken, RouteSeen, VolumeSeen};
 use deploy::release::{LeadsTo, Listen, Place};
 use deploy::{HostSeen, Record, Unreached};
 use docker::container::ContainerSummary;
+use docker::network::Network;
 use docker::{DockerError, Filter};
 use futures_util::future::try_join;
 use model::Digest;
@@ -49,7 +50,7 @@ impl Hands {
         let networks = self.engine.list_networks(Filter::all()).await?;
         let volumes = self.engine.list_volumes(Filter::all()).await?;
         let mut seen = HostSeen {
-            networks: networks.into_iter().map(|network| network.name).collect(),
+            networks: self.whole_networks(networks),
             images: self.images().await?,
             ..HostSeen::default()
         };
@@ -93,6 +94,22 @@ impl Hands {
             }
         }
         Ok(seen)
+    }
+
+    /// Names of networks. One of ours that is there twice is yet to be mended, by making it.
+    fn whole_networks(&self, networks: Vec<Network>) -> BTreeSet<String> {
+        let mut ours = BTreeSet::new();
+        let mut twice = BTreeSet::new();
+        for network in networks
+            .iter()
+            .filter(|network| self.is_ours(&network.labels))
+        {
+            if !ours.insert(network.name.clone()) {
+                twice.insert(network.name.clone());
+            }
+        }
+        let names = networks.into_iter().map(|network| network.name);
+        names.filter(|name| !twice.contains(name)).collect()
     }
 
     async fn images(&self) -> Result<BTreeSet<Digest>, DockerError> {

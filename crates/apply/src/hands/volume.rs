@@ -9,8 +9,10 @@ use docker::container::ContainerSpec;
 use docker::container::spec::{Mount, Networking};
 use docker::volume::{Volume, VolumeSpec};
 use docker::{DockerError, Name, if_found};
+use tokio::time::{Instant, sleep};
 
 use super::Hands;
+use super::containers::{PAUSE, STILL_MAKING};
 use super::failure::{failed, of_docker, of_keep, of_service};
 use super::network::name_of;
 use crate::container;
@@ -73,9 +75,7 @@ impl Hands {
             match known {
                 Some(fill) if is_from(&there, fill) && fill.done => return Ok(()),
                 Some(fill) if is_from(&there, fill) => {
-                    self.remove(&filler).await.map_err(of_docker)?;
-                    self.engine
-                        .remove_volume(&volume)
+                    self.remove_unfilled(&volume, &filler)
                         .await
                         .map_err(of_docker)?;
                 }
@@ -124,9 +124,21 @@ impl Hands {
         spec.labels = self.labels();
         spec.labels
             .insert(label::RELEASE.to_owned(), release.number.to_string());
-        self.remove(filler).await?;
-        self.engine.create_container(filler, &spec).await?;
-        self.remove(filler).await
+        let made = self.create_anew(filler, &spec).await?;
+        self.remove(&made).await
+    }
+
+    /// Removes a volume that was not filled to its end, and that no container of a release can have.
+    async fn remove_unfilled(&self, volume: &Name, filler: &Name) -> Result<(), DockerError> {
+        let deadline = Instant::now() + STILL_MAKING;
+        loop {
+            self.remove(filler).await?;
+            match if_found(self.engine.remove_volume(volume).await) {
+                Err(error) if error.is_conflict() && Instant::now() < deadline => {}
+                outcome => return outcome.map(drop),
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     async fn mark(&self, volume: &str, fill: Fill) -> Result<(), Failure> {

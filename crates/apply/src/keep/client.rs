@@ -23,6 +23,8 @@ const COMES_BACK: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 const MOST_ERRORS: usize = 4096;
+/// What a program says that has no such command.
+const UNKNOWN: &str = "unrecognized subcommand";
 
 /// Asks what is kept on one host. Clones share their programs.
 #[derive(Clone)]
@@ -96,8 +98,17 @@ impl Keeper {
                     outcome => return outcome,
                 }
             }
-            let session = self.start().await?;
-            self.ask_in(session, ask, &enough).await
+            let deadline = Instant::now() + COMES_BACK;
+            loop {
+                let session = self.start(deadline).await?;
+                match self.ask_in(session, ask, &enough).await {
+                    // The edge was killed just now: it comes back, and questions can be repeated.
+                    Err(KeepError::Ended(said))
+                        if Instant::now() < deadline && !said.contains(UNKNOWN) => {}
+                    outcome => return outcome,
+                }
+                sleep(PAUSE).await;
+            }
         };
         let answered = timeout(limit, asking).await;
         answered.unwrap_or(Err(KeepError::TimedOut(limit)))
@@ -140,8 +151,7 @@ impl Keeper {
         idle.push(session);
     }
 
-    async fn start(&self) -> Result<Session, KeepError> {
-        let deadline = Instant::now() + COMES_BACK;
+    async fn start(&self, deadline: Instant) -> Result<Session, KeepError> {
         let spec = ExecSpec::new([crate::edge::PROGRAM, "keep"]);
         loop {
             let name = self.running(deadline).await?;
@@ -207,7 +217,13 @@ impl Session {
             if let Some(end) = self.read[looked..].iter().position(|byte| *byte == b'\n') {
                 let rest = self.read.split_off(looked + end + 1);
                 let line = std::mem::replace(&mut self.read, rest);
-                return serde_json::from_slice(&line).map_err(KeepError::Answer);
+                return match line.first() {
+                    Some(b'{') => serde_json::from_slice(&line).map_err(KeepError::Answer),
+                    // What the engine says in place of a program that it could not start.
+                    _ => Err(KeepError::Ended(
+                        String::from_utf8_lossy(&line).trim().to_owned(),
+                    )),
+                };
             }
             looked = self.read.len();
             let Some(chunk) = self.exec.output.next().await else {
