@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use apply::hands::Renewal;
 use deploy::{FailureKind, HostPlan, Lease, Step};
+use docker::container::WaitFor;
 use docker::exec::{ExecLimits, ExecSpec};
 use futures_util::future::join_all;
 
@@ -52,7 +53,8 @@ async fn a_release_comes_with_its_files_and_a_bad_one_does_not() {
         ..App::new("v2")
     };
     let plan = host.plan_deploy(&bad).await;
-    let failure = failing(&host, &plan.hosts[0], &plan.releases, |step| {
+    let web_ends = Some("shop-r2-web-1");
+    let failure = failing(&host, &plan.hosts[0], &plan.releases, web_ends, |step| {
         matches!(step, Step::Probe { .. })
     });
     let failure = failure.await;
@@ -65,7 +67,7 @@ async fn a_release_comes_with_its_files_and_a_bad_one_does_not() {
         ..App::new("v3")
     };
     let plan = host.plan_deploy(&worse).await;
-    let failure = failing(&host, &plan.hosts[0], &plan.releases, |step| {
+    let failure = failing(&host, &plan.hosts[0], &plan.releases, None, |step| {
         matches!(step, Step::RunOnce { .. })
     });
     let failure = failure.await;
@@ -74,11 +76,13 @@ async fn a_release_comes_with_its_files_and_a_bad_one_does_not() {
     host.serves("v1");
 }
 
-/// Carries steps out, waits left out, up to the first of this kind, which must fail.
+/// Carries steps out, waits left out, up to the first of this kind, which must fail; before it, this
+/// container must have ended.
 async fn failing(
     host: &Host,
     plan: &HostPlan,
     releases: &apply::hands::Releases,
+    ends: Option<&str>,
     last: impl Fn(&Step) -> bool,
 ) -> deploy::Failure {
     let HostPlan {
@@ -90,6 +94,14 @@ async fn failing(
     for planned in [prepare, once, roll].into_iter().flatten() {
         if matches!(planned.step, Step::Await { .. }) {
             continue;
+        }
+        if let Some(container) = ends.filter(|_| last(&planned.step)) {
+            let ending = WaitFor::NotRunning;
+            // Its status is not what is asked for.
+            let _ = host
+                .engine
+                .wait_container(&container.parse().unwrap(), ending)
+                .await;
         }
         let done = host.carry_out(&planned.step, releases).await;
         match (done, last(&planned.step)) {
