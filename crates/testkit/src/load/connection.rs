@@ -2,12 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::header::SET_COOKIE;
-use http::{HeaderValue, Response};
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderValue, Request, Response};
 use http_body_util::combinators::BoxBody;
-use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -21,30 +21,43 @@ pub(super) type Body = BoxBody<Bytes, Infallible>;
 pub(super) struct Kept1 {
     pub(super) sender: http1::SendRequest<Body>,
     pub(super) newest: Newest,
-    /// By which a balancer knows the client again.
-    pub(super) cookie: Option<HeaderValue>,
+    pub(super) cookie: Cookie,
 }
 
-/// An HTTP/2 connection.
+/// An HTTP/2 connection, of one client.
 #[derive(Clone)]
 pub(super) struct Kept2 {
     pub(super) sender: http2::SendRequest<Body>,
     pub(super) newest: Newest,
+    pub(super) cookie: Cookie,
 }
+
+/// By which a balancer knows a client again.
+#[derive(Clone, Default)]
+pub(super) struct Cookie(Arc<Mutex<Option<HeaderValue>>>);
 
 /// So many HTTP/2 connections share the streams.
 const HTTP2_CONNECTIONS: usize = 4;
 
-impl Kept1 {
-    /// Keeps the cookie of an answer, as browsers do.
-    pub(super) fn remember(&mut self, response: &Response<Incoming>) {
-        let told = response.headers().get(SET_COOKIE);
-        let pair = told.and_then(|told| told.to_str().ok()?.split(';').next());
-        if let Some(pair) = pair {
-            self.cookie = HeaderValue::from_str(pair).ok();
+impl Cookie {
+    /// Shows it, as browsers do.
+    pub(super) fn show<T>(&self, request: &mut Request<T>) {
+        if let Some(cookie) = self.0.lock().unwrap().clone() {
+            request.headers_mut().insert(COOKIE, cookie);
         }
     }
 
+    /// Keeps that of an answer.
+    pub(super) fn keep<T>(&self, response: &Response<T>) {
+        let told = response.headers().get(SET_COOKIE);
+        let pair = told.and_then(|told| told.to_str().ok()?.split(';').next());
+        if let Some(pair) = pair {
+            *self.0.lock().unwrap() = HeaderValue::from_str(pair).ok();
+        }
+    }
+}
+
+impl Kept1 {
     /// The same client on a new connection.
     pub(super) async fn renew(&mut self, shared: &Shared) -> Result<(), String> {
         self.sender = new1(shared).await?.sender;
@@ -72,7 +85,7 @@ pub(super) async fn new1(shared: &Shared) -> Result<Kept1, String> {
     Ok(Kept1 {
         sender,
         newest: Newest::default(),
-        cookie: None,
+        cookie: Cookie::default(),
     })
 }
 
@@ -96,6 +109,7 @@ pub(super) async fn kept2(shared: &Shared) -> Result<Kept2, String> {
     let kept = Kept2 {
         sender,
         newest: Newest::default(),
+        cookie: Cookie::default(),
     };
     all.push_back(kept.clone());
     Ok(kept)

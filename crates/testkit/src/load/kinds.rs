@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, COOKIE};
+use http::header::CONNECTION;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -124,12 +124,10 @@ async fn send(
     number: u64,
 ) -> Result<Response<Incoming>, String> {
     let mut request = ask.request(shared, number);
-    if let Some(cookie) = &kept.cookie {
-        request.headers_mut().insert(COOKIE, cookie.clone());
-    }
+    kept.cookie.show(&mut request);
     let response = kept.sender.send_request(request).await;
     let response = response.map_err(|error| format!("no answer: {error:?}"))?;
-    kept.remember(&response);
+    kept.cookie.keep(&response);
     Ok(response)
 }
 
@@ -233,9 +231,13 @@ async fn stream(shared: &Shared, entry: &mut Option<Entry>) -> Result<(), String
             0 => Ask::get(&path),
             _ => Ask::new("POST", &path, 20_000),
         };
-        let request = ask.request(shared, entry.number);
+        let mut request = ask.request(shared, entry.number);
+        kept.cookie.show(&mut request);
         let mut error = match kept.sender.try_send_request(request).await {
-            Ok(response) => return check(shared, entry, response, ask.size).await,
+            Ok(response) => {
+                kept.cookie.keep(&response);
+                return check(shared, entry, response, ask.size).await;
+            }
             Err(error) => error,
         };
         // Told to go elsewhere before anything was sent (RFC 9113, section 6.8).
