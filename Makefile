@@ -48,4 +48,4 @@ lint:
 
 bench:
 	@scripts/setup bench
-	cargo bench --package lotse --bench figures --bench proxies
+	cargo bench --package lotse --bench figures --bench proxies --bench deploys

@@ -63,3 +63,8 @@ pub(crate) fn begins(event: &Value, step: &str, host: &str) -> bool {
     let on = event["host"].as_str().unwrap_or_default();
     event["event"] == "begun" && event["step"]["step"] == step && on.ends_with(host)
 }
+
+/// Whether a step begins or has come to its end with this event.
+pub(crate) fn is_boundary(event: &Value) -> bool {
+    ["begun", "done", "failed", "stopped"].contains(&event["event"].as_str().unwrap_or_default())
+}
