@@ -277,6 +277,10 @@ impl Ran {
         self
     }
 
+    pub(crate) fn is_refused(&self) -> bool {
+        self.code == Some(1)
+    }
+
     /// It says no, and each of these words.
     pub(crate) fn refuses(self, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(1), "{}", self.text);
