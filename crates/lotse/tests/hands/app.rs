@@ -70,6 +70,8 @@ impl App {
             .replace("MIGRATION", self.migration);
         if let Some(web) = self.web {
             text = text.replace(r#"[httpd, -f, -p, "80", -h, /srv]"#, web);
+            // What ends shall stay so, to be looked at.
+            text = text.replacen("restart: always", "restart: 'no'", 1);
         }
         let request = compose::Request {
             directory: "/app".to_owned(),

@@ -53,7 +53,7 @@ async fn a_release_comes_with_its_files_and_a_bad_one_does_not() {
         ..App::new("v2")
     };
     let plan = host.plan_deploy(&bad).await;
-    let web_ends = Some("shop-r2-web-1");
+    let web_ends = &["shop-r2-web-1", "shop-r2-web-2"];
     let failure = failing(&host, &plan.hosts[0], &plan.releases, web_ends, |step| {
         matches!(step, Step::Probe { .. })
     });
@@ -67,7 +67,7 @@ async fn a_release_comes_with_its_files_and_a_bad_one_does_not() {
         ..App::new("v3")
     };
     let plan = host.plan_deploy(&worse).await;
-    let failure = failing(&host, &plan.hosts[0], &plan.releases, None, |step| {
+    let failure = failing(&host, &plan.hosts[0], &plan.releases, &[], |step| {
         matches!(step, Step::RunOnce { .. })
     });
     let failure = failure.await;
@@ -76,13 +76,13 @@ async fn a_release_comes_with_its_files_and_a_bad_one_does_not() {
     host.serves("v1");
 }
 
-/// Carries steps out, waits left out, up to the first of this kind, which must fail; before it, this
-/// container must have ended.
+/// Carries steps out, waits left out, up to the first of this kind, which must fail; before it, these
+/// containers must have ended.
 async fn failing(
     host: &Host,
     plan: &HostPlan,
     releases: &apply::hands::Releases,
-    ends: Option<&str>,
+    ends: &[&str],
     last: impl Fn(&Step) -> bool,
 ) -> deploy::Failure {
     let HostPlan {
@@ -95,7 +95,7 @@ async fn failing(
         if matches!(planned.step, Step::Await { .. }) {
             continue;
         }
-        if let Some(container) = ends.filter(|_| last(&planned.step)) {
+        for container in ends.iter().filter(|_| last(&planned.step)) {
             let ending = WaitFor::NotRunning;
             // Its status is not what is asked for.
             let _ = host
