@@ -4,7 +4,8 @@
 //! - When a target stops gracefully (it first says that it is ill, serves on until the edge sends it
 //!   nothing more, and then closes), no request of any kind fails.
 //! - When a target is killed, no request that is safe to repeat fails: GETs, also on HTTP/2, whose
-//!   answer had not begun and that met fewer kills than there are targets. A request that may not be repeated, or whose body has been sent, can be
+//!   answer had not begun and that met fewer kills than there are targets (answers take less time
+//!   than there is between two kills, so none meets three). A request that may not be repeated, or whose body has been sent, can be
 //!   lost with the target: it may fail only when a kill falls between its start and its end, and no
 //!   target is ever sent it a second time.
 
@@ -110,9 +111,8 @@ async fn restarted_targets_fail_no_request_that_can_be_saved() {
 
     let (killed, kills, _) = restarts(false).await;
     let lost = |failure: &Failure| {
-        let under_way = |kill: &&Instant| failure.sent <= **kill && **kill <= failure.failed;
-        let met = kills.iter().filter(under_way).count();
-        met >= if is_safe(failure) { TARGETS } else { 1 }
+        let of_kill = |kill: &Instant| failure.sent <= *kill && *kill <= failure.failed;
+        !is_safe(failure) && kills.iter().any(of_kill)
     };
     let inexcusable: Vec<_> = killed.failures.iter().filter(|f| !lost(f)).collect();
     assert!(inexcusable.is_empty(), "{inexcusable:#?}");

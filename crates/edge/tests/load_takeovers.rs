@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 const TAKE_OVERS: u64 = 20;
 /// How long an old process lets its connections come to their end.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Not a test: an edge in a process of its own, until another has taken over.
 #[test]
@@ -148,8 +148,8 @@ fn set_to(address: SocketAddr, target: &Target) -> Set {
     // A machine that is busy elsewhere must not make good targets look ill.
     route.health.timeout = Span::seconds(10);
     let mut set = quick(vec![route]);
-    set.deadline = Span::seconds(30);
-    set.grace = Span::seconds(60);
+    set.deadline = Span::seconds(10);
+    set.grace = Span::seconds(20);
     set
 }
 
