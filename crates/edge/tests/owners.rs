@@ -81,6 +81,23 @@ async fn a_set_is_all_that_its_owner_has() {
 }
 
 #[tokio::test]
+async fn the_port_of_a_route_that_is_gone_is_free() {
+    let bench = Bench::new().await;
+    let one = Target::start(1).await;
+    let (a, b) = (free_port(), free_port());
+    for round in 0..50 {
+        let routes = vec![route(a, &[one.address]), route(b, &[one.address])];
+        let both = bench.edge.set(of("shop/prod", routes), |_| {}).await;
+        both.unwrap();
+        let first = vec![route(a, &[one.address])];
+        let one_of_both = bench.edge.set(of("shop/prod", first), |_| {}).await;
+        one_of_both.unwrap();
+        let bound = std::net::TcpListener::bind(b);
+        assert!(bound.is_ok(), "round {round}: {bound:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_as_it_shall_be_is_not_disturbed() {
     let bench = Bench::new().await;
     let (one, two) = (Target::start(1).await, Target::start(2).await);

@@ -221,9 +221,9 @@ impl Edge {
         }
         let unwanted = self.unwanted(set);
         self.check_against_table(set, &unwanted)?;
-        let opened = self.open_all(set)?;
+        let opened = self.open_all(set).await?;
         if let Err(error) = self.save(pools, &unwanted) {
-            self.0.listeners.close_unused();
+            self.0.listeners.close_unused().await;
             tracing::debug!(?opened, "closed again");
             return Err(error);
         }
@@ -242,8 +242,8 @@ impl Edge {
             self.0.shared.draining.add(&old);
             (before, old)
         };
-        self.0.listeners.close_unused();
         let micros = started.elapsed().as_micros() as u64;
+        self.0.listeners.close_unused().await;
         for pool in pools {
             health::watch(pool);
         }
@@ -265,14 +265,14 @@ impl Edge {
         Ok(())
     }
 
-    fn open_all(&self, set: &Set) -> Result<Vec<Listen>, EdgeError> {
+    async fn open_all(&self, set: &Set) -> Result<Vec<Listen>, EdgeError> {
         let mut opened = Vec::new();
         for spec in &set.routes {
             match self.open(spec.route.listen) {
                 Ok(true) => opened.push(spec.route.listen),
                 Ok(false) => {}
                 Err(error) => {
-                    self.0.listeners.close_unused();
+                    self.0.listeners.close_unused().await;
                     return Err(error);
                 }
             }
