@@ -7,7 +7,11 @@ use compose::project::{Condition, ServiceName};
 use super::PlannedStep;
 use super::host::Site;
 use crate::release::{Kind, Place, Release, Speaks};
+use crate::span::Span;
 use crate::step::{Awaited, Probe, Step, Until};
+
+/// The old stack stands by until it is retired, or, when nobody comes to do that, for so long.
+const STANDBY: Span = Span::seconds(3600);
 
 impl Site<'_> {
     /// Once-services with all that they need. Empty where none is to be run.
@@ -152,7 +156,7 @@ impl Site<'_> {
         let published = routes.iter().any(own);
         published.then(|| {
             PlannedStep::new(
-                self.switch_to(routes),
+                self.switch_to(routes, Span::default()),
                 format!("{service} has another address now"),
             )
         })
@@ -303,14 +307,15 @@ impl Site<'_> {
             }
             _ => "all ports at once".to_owned(),
         };
-        PlannedStep::new(self.switch_to(self.routes.clone()), why)
+        PlannedStep::new(self.switch_to(self.routes.clone(), STANDBY), why)
     }
 
-    pub(super) fn switch_to(&self, routes: Vec<crate::release::Route>) -> Step {
+    /// Without a time the targets before do not stand by.
+    pub(super) fn switch_to(&self, routes: Vec<crate::release::Route>, standby: Span) -> Step {
         Step::Switch {
             routes,
             deadline: self.policy.deadline,
-            standby: self.policy.monitor,
+            standby,
             grace: self.policy.grace,
         }
     }
