@@ -53,7 +53,11 @@ impl Site<'_> {
         if self.is_proved() {
             return Vec::new();
         }
-        let entry = crate::record::Entry::Commit(self.to.number);
+        let forgotten = self.before.len().saturating_sub(self.policy.history.max(1));
+        let entry = crate::record::Entry::Commit {
+            release: self.to.number,
+            before: self.before[forgotten..].to_vec(),
+        };
         vec![PlannedStep::new(
             Step::Record { entry },
             "all hosts serve it, and it was well for the time of watching",
