@@ -229,8 +229,12 @@ pub(crate) fn protect(text: &str) -> String {
             continue;
         };
         out.push_str(&rest[..start]);
+        let mut escaped = false;
         out.extend(rest[start..end].chars().map(|c| {
-            let safe = PROTECTED.iter().find(|(plain, _)| *plain == c);
+            // Between double quotes a backslash belongs to what follows: `\"` has to stay what it is.
+            let stays = escaped && matches!(c, '"' | ' ');
+            escaped = c == '\\' && !escaped;
+            let safe = PROTECTED.iter().find(|(plain, _)| *plain == c && !stays);
             safe.map_or(c, |(_, safe)| *safe)
         }));
         rest = &rest[end..];

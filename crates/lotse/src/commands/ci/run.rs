@@ -1,0 +1,232 @@
+//! `lotse ci run`: the pipeline of the work tree, on this machine.
+
+mod choose;
+mod place;
+mod show;
+mod worktree;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ci::{Compiled, Fetched, Graph, Input, Location};
+use clap::Args;
+use pipeline::Status;
+use runner::{Runner, RunnerConfig, Shutdown};
+use server::local::{self, Blueprint, Happening, Local};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::facts::{self, For};
+use crate::commands::stop_signal;
+use crate::output::{Failure, Screen};
+use choose::{Chosen, Wish};
+use show::Display;
+use worktree::{Copy, WorkTree};
+
+/// The file that says what to do.
+const CONFIG_FILE: &str = ".gitlab-ci.yml";
+/// What a runner may take to end when all jobs have.
+const LAST_WORDS: Duration = Duration::from_secs(20);
+
+/// Run the pipeline of the work tree on this machine, without a server
+///
+/// Jobs run in a shell, in a clean copy of the work tree: what git has of it, with changes that are
+/// not committed yet and new files that are not ignored. Your own folder is not touched. Each job runs
+/// here whatever its `tags` and `image` say.
+///
+/// The exit code is 0 only when the pipeline succeeds. Ctrl-C cancels it; once more stops it at once.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Run these jobs alone, and at once if they are manual or delayed [default: the whole pipeline]
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    /// Run also all that these jobs wait for
+    #[arg(long, requires = "jobs")]
+    needs: bool,
+    /// Play this manual or delayed job as soon as it can be (repeatable)
+    #[arg(long, value_name = "JOB")]
+    manual: Vec<String>,
+    #[command(flatten)]
+    what: For,
+    /// Print each event as a JSON object on a line of its own
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+    let folder = tempfile::Builder::new().prefix("lotse-ci-").tempdir();
+    let folder = folder.map_err(|error| {
+        Failure::user("cannot make a folder for the copy of the work tree")
+            .because(&error)
+            .hint("set TMPDIR to a folder that can be written")
+    })?;
+    let copy = WorkTree::here()?.copy(folder.path(), &arguments.what)?;
+    let compiled = compile(&copy, arguments)?;
+    let Some(graph) = &compiled.graph else {
+        return Err(facts::refused(&compiled));
+    };
+    let wish = Wish {
+        jobs: &arguments.jobs,
+        with_needs: arguments.needs,
+        manual: &arguments.manual,
+    };
+    let chosen = choose::choose(&compiled, graph, &wish)?;
+    tell_notes(&compiled, &chosen.graph);
+    let mut display = Display::new(screen, arguments.json, &chosen.graph);
+    let (status, interrupted) = play(folder.path(), copy, chosen, arguments, &mut display).await?;
+    display.finish(status)?;
+    remove(folder);
+    if interrupted {
+        return Err(Failure::interrupted());
+    }
+    Ok(match status {
+        Status::Success => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// Compiles the copy's file, as the server would at that commit.
+fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
+    let text = copy.read(CONFIG_FILE)?.ok_or_else(|| {
+        Failure::user(format!("the work tree has no {CONFIG_FILE}"))
+            .hint("it belongs to the root of the repository, and git must not ignore it")
+    })?;
+    let subject = &copy.subject;
+    let mut input = Input::new(CONFIG_FILE, text, subject.git_ref.clone());
+    input.tree = Some(copy.files.clone());
+    input.source = subject.source;
+    input.default_branch = subject.commit.default_branch.clone();
+    input.project = subject.project.to_string();
+    input.changes = copy.changes.clone();
+    input.variables.predefined = subject.variables();
+    input.variables.project = arguments.what.settings();
+    Ok(ci::compile_with(input, |location| fetch(copy, location)))
+}
+
+fn fetch(copy: &Copy, location: &Location) -> Fetched {
+    let Location::Local { path } = location else {
+        return Fetched::Failed(
+            "a run without a server includes files of the same repository only (`include: local`)"
+                .to_owned(),
+        );
+    };
+    match copy.read(path) {
+        Ok(Some(text)) => Fetched::Text(text),
+        Ok(None) => Fetched::Failed("there is no such file in the work tree".to_owned()),
+        Err(failure) => Fetched::Failed(failure.to_string()),
+    }
+}
+
+/// Warnings, and what is not carried out, before anything runs.
+fn tell_notes(compiled: &Compiled, graph: &Graph) {
+    if !compiled.diagnostics.is_empty() {
+        eprintln!("{}", compiled.render());
+    }
+    let note = local::note(graph);
+    if !note.is_empty() {
+        eprintln!("{}", note.trim_start());
+    }
+    let images = graph.jobs.iter().filter(|job| job.image.is_some()).count();
+    if images > 0 {
+        eprintln!("note: jobs run in this machine's shell: `image` of {images} of them is ignored");
+    }
+}
+
+/// Plays the pipeline to its end. Returns its status, and whether the user stopped it.
+async fn play(
+    folder: &Path,
+    copy: Copy,
+    chosen: Chosen,
+    arguments: &Arguments,
+    display: &mut Display,
+) -> Result<(Status, bool), Failure> {
+    let (sender, mut happenings) = unbounded_channel();
+    let blueprint = Blueprint {
+        graph: chosen.graph,
+        subject: copy.subject,
+        settings: arguments.what.settings(),
+        play: chosen.play,
+        repository: copy.repository,
+        folder: folder.to_owned(),
+    };
+    let local = Local::start(blueprint, sender).await.map_err(|error| {
+        Failure::user("cannot listen on an address of this machine").because(&error)
+    })?;
+    let shutdown = Shutdown::default();
+    let mut runner = start_runner(&local, folder, &shutdown)?;
+    let outcome = attend(&local, &shutdown, &mut runner, &mut happenings, display).await;
+    shutdown.drain.cancel();
+    if tokio::time::timeout(LAST_WORDS, &mut runner).await.is_err() {
+        runner.abort();
+    }
+    outcome
+}
+
+fn start_runner(
+    local: &Local,
+    folder: &Path,
+    shutdown: &Shutdown,
+) -> Result<JoinHandle<()>, Failure> {
+    let at_once = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
+    let config = RunnerConfig {
+        name: "lotse ci run".to_owned(),
+        url: local.url().to_owned(),
+        id: 1,
+        token: local.runner_token().clone(),
+        // Marks the processes of these jobs: no other run may take them for its own.
+        system_id: format!("local_{}", std::process::id()),
+        concurrent: u32::try_from(at_once).unwrap_or(2),
+        directory: folder.join("runner"),
+        shell: None,
+        output_limit_kib: 1 << 20,
+        ca_file: None,
+        environment: std::collections::BTreeMap::new(),
+    };
+    let runners = runner::Config {
+        runners: vec![config],
+    };
+    let runner = Runner::new(runners, shutdown.clone())
+        .map_err(|error| Failure::user("the jobs cannot be run").because(&error))?;
+    Ok(tokio::spawn(runner.run()))
+}
+
+/// Shows what happens until nothing does any more.
+async fn attend(
+    local: &Local,
+    shutdown: &Shutdown,
+    runner: &mut JoinHandle<()>,
+    happenings: &mut UnboundedReceiver<Happening>,
+    display: &mut Display,
+) -> Result<(Status, bool), Failure> {
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            biased;
+            happening = happenings.recv() => match happening {
+                Some(Happening::Ended { status }) => return Ok((status, interrupted)),
+                Some(happening) => display.show(&happening)?,
+                None => return Err(Failure::internal("the pipeline ended without a word")),
+            },
+            () = stop_signal() => {
+                if interrupted {
+                    shutdown.abort.cancel();
+                } else {
+                    eprintln!("interrupted: jobs are stopped, their after_script runs; once more stops all at once");
+                    local.cancel();
+                }
+                interrupted = true;
+            }
+            _ = &mut *runner => return Err(Failure::internal("the runner ended early")),
+        }
+    }
+}
+
+/// The copy goes; what a job made under another user's name (in a container) may stay.
+fn remove(folder: TempDir) {
+    let path = folder.path().to_owned();
+    if let Err(error) = folder.close() {
+        eprintln!("note: {} is left behind: {error}", path.display());
+    }
+}
