@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Laptop {
     lab: Lab,
     demo: PathBuf,
+    pub(crate) http: reqwest::Client,
 }
 
 /// The example group, as it stands in this project.
@@ -33,6 +34,7 @@ impl Laptop {
         Self {
             lab: Lab::open(&demo.lab, &Folder::usual(&demo.lab)).unwrap(),
             demo: demo.folder.clone(),
+            http: testkit::lotse::client(),
         }
     }
 
@@ -105,7 +107,7 @@ impl Laptop {
         let url = format!("http://{}/ping", self.port(host));
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let answer = reqwest::get(&url).await;
+            let answer = self.http.get(&url).send().await;
             let answer = answer.and_then(reqwest::Response::error_for_status);
             if matches!(&answer, Ok(answer) if answer.headers()["x-release"] == tag) {
                 return;

@@ -81,7 +81,7 @@ impl Kept {
     /// Somebody uploads a file, and something is archived.
     async fn leave(laptop: &Laptop) -> Self {
         for host in HOSTS {
-            let upload = reqwest::Client::new().put(uploaded(laptop, host));
+            let upload = laptop.http.put(uploaded(laptop, host));
             let stored = upload.body(host).send().await.unwrap();
             assert_eq!(stored.status(), 201);
             laptop.exec(host, &["sh", "-c", &format!("echo {host} >{ARCHIVED}")]);
@@ -91,7 +91,12 @@ impl Kept {
 
     async fn must_be_there(self, laptop: &Laptop) {
         for (host, before) in self.0 {
-            let read = reqwest::get(uploaded(laptop, host)).await.unwrap();
+            let read = laptop
+                .http
+                .get(uploaded(laptop, host))
+                .send()
+                .await
+                .unwrap();
             assert_eq!(read.text().await.unwrap(), host);
             assert_eq!(laptop.exec(host, &["cat", ARCHIVED]).trim(), host);
             let now = volumes(laptop, host);
