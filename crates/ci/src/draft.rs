@@ -39,6 +39,11 @@ pub(crate) struct Draft {
     pub(crate) fate: Fate,
 }
 
+/// The longest name of a job, in characters.
+const MAX_NAME: usize = 255;
+/// The longest delay, in seconds.
+const WEEK: u64 = 7 * 24 * 60 * 60;
+
 /// Whether a job runs.
 pub(crate) enum Fate {
     Runs(Terms),
@@ -235,6 +240,12 @@ fn stage(own: &Map, globals: &Globals, report: &mut Report) -> Option<usize> {
 }
 
 fn check_job(entry: &Entry, own: &Map, context: &Context<'_>, report: &mut Report) {
+    let length = entry.key.chars().count();
+    if length > MAX_NAME {
+        let message =
+            format!("a job's name has {length} characters; at most {MAX_NAME} are allowed");
+        report.add(Problem::error("out-of-range", entry.span, message));
+    }
     check_map(&entry.value, &JOB, &What::job(&entry.key), report);
     for inner in &own.entries {
         check_misplaced(inner, report);
@@ -353,20 +364,7 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
             );
         }
     }
-    let delayed = read::when(own) == Some(When::Delayed);
-    if delayed && given("start_in").is_none() {
-        let message = format!("job `{}` is delayed, but has no `start_in`", entry.key);
-        let span = given("when").map_or(entry.span, |node| node.span);
-        let problem = Problem::error("start-in", span, message);
-        report.add(problem.hint("add for instance `start_in: 30 minutes`"));
-    }
-    if let Some(node) = given("start_in")
-        && let Some(seconds) = read::seconds(own, "start_in")
-        && seconds > 604_800
-    {
-        let message = "`start_in` is at most one week";
-        report.add(Problem::error("start-in", node.span, message));
-    }
+    check_delays(entry, own, report);
     if let Some(artifacts) = given("artifacts")
         && let Some(node) = artifacts.get("expose_as")
         && artifacts.get("paths").is_none()
@@ -375,6 +373,50 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
         report.add(Problem::error("artifacts", node.span, message));
     }
     check_trigger(own, report);
+}
+
+fn check_delays(entry: &Entry, own: &Map, report: &mut Report) {
+    let job = format!("job `{}`", entry.key);
+    let Some(rules) = own.get("rules").filter(|node| !node.is_null()) else {
+        return check_delay(own, entry.span, &job, report);
+    };
+    let delayed = read::when(own) == Some(When::Delayed);
+    let when = own.get("when").filter(|_| delayed);
+    if let Some(node) = own.get("start_in").filter(|node| !node.is_null()).or(when) {
+        let message = format!("{job} has `rules`: a delay belongs into them");
+        let problem = Problem::error("start-in", node.span, message);
+        report.add(problem.hint("write `when: delayed` and `start_in` into the rule"));
+    }
+    let rule = format!("a rule of {job}");
+    for node in read::named_items(rules) {
+        if let Some(map) = node.as_map() {
+            check_delay(map, node.span, &rule, report);
+        }
+    }
+}
+
+/// `start_in` belongs to `when: delayed`, in a job as in a rule.
+fn check_delay(map: &Map, span: Span, what: &str, report: &mut Report) {
+    let delayed = read::when(map) == Some(When::Delayed);
+    let start_in = map.get("start_in").filter(|node| !node.is_null());
+    match start_in {
+        None if delayed => {
+            let span = map.get("when").map_or(span, |node| node.span);
+            let message = format!("{what} is delayed, but has no `start_in`");
+            let problem = Problem::error("start-in", span, message);
+            report.add(problem.hint("add for instance `start_in: 30 minutes`"));
+        }
+        Some(node) if !delayed => {
+            let message = format!("{what} has `start_in`, but is not delayed");
+            let problem = Problem::error("start-in", node.span, message);
+            report.add(problem.hint("add `when: delayed` beside it"));
+        }
+        Some(node) if read::seconds(map, "start_in").is_some_and(|seconds| seconds > WEEK) => {
+            let message = "`start_in` is at most one week";
+            report.add(Problem::error("start-in", node.span, message));
+        }
+        _ => {}
+    }
 }
 
 /// Places of `trigger:include` are complete.
