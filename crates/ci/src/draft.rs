@@ -39,6 +39,9 @@ pub(crate) struct Draft {
     pub(crate) fate: Fate,
 }
 
+/// The longest delay, in seconds.
+const WEEK: u64 = 7 * 24 * 60 * 60;
+
 /// Whether a job runs.
 pub(crate) enum Fate {
     Runs(Terms),
@@ -353,19 +356,15 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
             );
         }
     }
-    let delayed = read::when(own) == Some(When::Delayed);
-    if delayed && given("start_in").is_none() {
-        let message = format!("job `{}` is delayed, but has no `start_in`", entry.key);
-        let span = given("when").map_or(entry.span, |node| node.span);
-        let problem = Problem::error("start-in", span, message);
-        report.add(problem.hint("add for instance `start_in: 30 minutes`"));
-    }
-    if let Some(node) = given("start_in")
-        && let Some(seconds) = read::seconds(own, "start_in")
-        && seconds > 604_800
-    {
-        let message = "`start_in` is at most one week";
-        report.add(Problem::error("start-in", node.span, message));
+    let job = format!("job `{}`", entry.key);
+    check_delay(own, entry.span, &job, report);
+    if let Some(rules) = given("rules") {
+        let rule = format!("a rule of {job}");
+        for node in read::named_items(rules) {
+            if let Some(map) = node.as_map() {
+                check_delay(map, node.span, &rule, report);
+            }
+        }
     }
     if let Some(artifacts) = given("artifacts")
         && let Some(node) = artifacts.get("expose_as")
@@ -375,6 +374,30 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
         report.add(Problem::error("artifacts", node.span, message));
     }
     check_trigger(own, report);
+}
+
+/// `start_in` belongs to `when: delayed`, in a job as in a rule.
+fn check_delay(map: &Map, span: Span, what: &str, report: &mut Report) {
+    let delayed = read::when(map) == Some(When::Delayed);
+    let start_in = map.get("start_in").filter(|node| !node.is_null());
+    match start_in {
+        None if delayed => {
+            let span = map.get("when").map_or(span, |node| node.span);
+            let message = format!("{what} is delayed, but has no `start_in`");
+            let problem = Problem::error("start-in", span, message);
+            report.add(problem.hint("add for instance `start_in: 30 minutes`"));
+        }
+        Some(node) if !delayed => {
+            let message = format!("{what} has `start_in`, but is not delayed");
+            let problem = Problem::error("start-in", node.span, message);
+            report.add(problem.hint("add `when: delayed` beside it"));
+        }
+        Some(node) if read::seconds(map, "start_in").is_some_and(|seconds| seconds > WEEK) => {
+            let message = "`start_in` is at most one week";
+            report.add(Problem::error("start-in", node.span, message));
+        }
+        _ => {}
+    }
 }
 
 /// Places of `trigger:include` are complete.

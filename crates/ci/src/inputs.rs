@@ -156,9 +156,9 @@ pub(crate) fn values(
         let what = format!("input `{}`", entry.key);
         match given.get(&entry.key) {
             Some(value) => {
-                if fits(value, &entry.value, &what, report) {
-                    values.insert(Arc::clone(&entry.key), value.clone());
-                }
+                // One that does not fit is known all the same: its uses are not wrong.
+                fits(value, &entry.value, &what, report);
+                values.insert(Arc::clone(&entry.key), value.clone());
             }
             None => match default(&entry.value, &values, &report.patterns) {
                 Some(value) => {
@@ -171,6 +171,8 @@ pub(crate) fn values(
                             .note(entry.span, "the input")
                             .hint("give it under `inputs` of the include, or give it a `default`"),
                     );
+                    let nothing = Node::new(Value::Null, entry.span);
+                    values.insert(Arc::clone(&entry.key), nothing);
                 }
             },
         }
@@ -229,8 +231,12 @@ pub(crate) fn protect(text: &str) -> String {
             continue;
         };
         out.push_str(&rest[..start]);
+        let mut escaped = false;
         out.extend(rest[start..end].chars().map(|c| {
-            let safe = PROTECTED.iter().find(|(plain, _)| *plain == c);
+            // Between double quotes a backslash belongs to what follows: `\"` has to stay what it is.
+            let stays = escaped && matches!(c, '"' | ' ');
+            escaped = c == '\\' && !escaped;
+            let safe = PROTECTED.iter().find(|(plain, _)| *plain == c && !stays);
             safe.map_or(c, |(_, safe)| *safe)
         }));
         rest = &rest[end..];

@@ -7,6 +7,7 @@
 mod compile;
 mod graph;
 mod input;
+mod subgraph;
 mod variables;
 
 mod assemble;

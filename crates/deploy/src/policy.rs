@@ -86,7 +86,7 @@ impl Policy {
                 .or(action)
                 .unwrap_or(FailureAction::Rollback),
             monitor: environment.monitor.or(monitor).unwrap_or(match way {
-                Way::Deploy => Span::seconds(5),
+                Way::Deploy => Span::seconds(6),
                 Way::Rollback => Span::millis(500),
             }),
             may_fail: may_fail.collect(),

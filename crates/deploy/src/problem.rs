@@ -95,7 +95,7 @@ pub enum Problem {
     },
     #[error("`health` is asked through a published port, and no service of the stack publishes {}", wanted(*port))]
     HealthPort { port: Option<u16> },
-    #[error("there is no release before {}: `lotse releases` lists those that there are, and `lotse rollback` takes one of them", current(*in_force))]
+    #[error("no release was in force before {}: `lotse releases` lists those that there are, and `lotse rollback` takes one of them", current(*in_force))]
     NothingBefore { in_force: Option<ReleaseNumber> },
     #[error(
         "no host has a container of the compose project `{project}` that runs: \

@@ -16,6 +16,10 @@ use crate::release::Release;
 pub struct Record {
     /// The release that the last finished rollout brought here.
     pub in_force: Option<ReleaseNumber>,
+    /// The releases that were in force before it, the latest last: the way that rollbacks take. One
+    /// that was taken back is not on it.
+    #[serde(default)]
+    pub before: Vec<ReleaseNumber>,
     /// What was begun and not ended.
     pub under_way: Option<Intent>,
     /// The releases that the host knows.
@@ -71,8 +75,13 @@ pub enum Entry {
     /// `under_way` becomes this; the definition of the release `to` is added as unproven, unless
     /// the number is known.
     Begin(Intent),
-    /// `in_force` becomes this, its verdict good.
-    Commit(ReleaseNumber),
+    /// A release is in force, and its verdict good.
+    Commit {
+        /// Which.
+        release: ReleaseNumber,
+        /// Those before it.
+        before: Vec<ReleaseNumber>,
+    },
     /// The verdict of this one becomes failed, unless it was in force before.
     Fail {
         /// Which.
@@ -100,9 +109,10 @@ impl Record {
                     });
                 }
             }
-            Entry::Commit(number) => {
-                self.in_force = Some(*number);
-                self.judge(*number, Verdict::Good);
+            Entry::Commit { release, before } => {
+                self.in_force = Some(*release);
+                self.before.clone_from(before);
+                self.judge(*release, Verdict::Good);
             }
             Entry::Fail { release, reason } => {
                 let known = self.releases.get(release);

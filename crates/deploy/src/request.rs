@@ -27,8 +27,8 @@ pub enum Desired {
     /// The same, in place of the containers that Docker Compose has made of this project: they are
     /// stopped as late as can be, and started again on a failure.
     Adopt(Box<Draft>),
-    /// What was before: the end of what was cut off, else the last good release before the one in
-    /// force.
+    /// What was before: the end of what was cut off, else the release that was in force before the
+    /// one in force.
     Back,
     /// This release, which hosts know.
     BackTo(ReleaseNumber),

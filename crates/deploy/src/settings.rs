@@ -45,7 +45,7 @@ pub struct Environment {
     /// What follows on a failure [default: `update_config.failure_action`, else `rollback`].
     pub failure_action: Option<FailureAction>,
     /// How long a release is watched after the switch, and how long a container without health
-    /// check must run to count as well [default: `update_config.monitor`, else 5s, back 500ms].
+    /// check must run to count as well [default: `update_config.monitor`, else 6s, back 500ms].
     pub monitor: Option<Span>,
     /// The part of a service's containers on a host that may fail, 0 to 1
     /// [default: `update_config.max_failure_ratio`, else 0].

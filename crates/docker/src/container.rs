@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use list::ContainerSummary;
 pub use logs::{LogChunk, LogRequest, OutputStream};
-pub use seen::{Container, Endpoint, Health, HealthStatus, MountSeen, State};
+pub use seen::{Container, Endpoint, Health, HealthStatus, MountSeen, State, TestSeen};
 pub use spec::ContainerSpec;
 pub use wait::WaitFor;
 pub(crate) use wire::{endpoint, some_map};

@@ -171,14 +171,17 @@ impl Exec {
     ///
     /// # Errors
     /// When the program still runs, or the engine does not answer.
-    pub async fn exit_code(&self) -> Result<i64, DockerError> {
-        let inspect = self.engine.docker.inspect_exec(self.id.as_str());
-        let seen = self.engine.call(&self.operation, inspect).await?;
-        seen.exit_code.ok_or_else(|| {
-            let message = "it closed its outputs and still runs".to_owned();
-            self.engine
-                .error(&self.operation, Problem::Conflict(message))
-        })
+    pub fn exit_code(&self) -> impl Future<Output = Result<i64, DockerError>> + Send + use<> {
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        let operation = self.operation.clone();
+        async move {
+            let inspect = engine.docker.inspect_exec(id.as_str());
+            let seen = engine.call(&operation, inspect).await?;
+            seen.exit_code.ok_or_else(|| {
+                let message = "it closed its outputs and still runs".to_owned();
+                engine.error(&operation, Problem::Conflict(message))
+            })
+        }
     }
 
     /// Feeds it and reads it, both at once, so that neither waits for the other.

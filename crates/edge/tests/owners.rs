@@ -6,7 +6,7 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Bench, Steps, Target, ask, client, free_port, get, quick, route};
+use common::{Bench, Steps, Target, ask, client, free_port, get, quick, release, route};
 use edge::spec::RouteSpec;
 use edge::{Edge, Event, Set, Settings, Span};
 
@@ -15,13 +15,6 @@ fn of(owner: &str, routes: Vec<RouteSpec>) -> Set {
         owner: Some(owner.parse().unwrap()),
         ..quick(routes)
     }
-}
-
-/// The release that answers at an address; nothing when nobody listens there.
-async fn release(address: SocketAddr) -> Option<u64> {
-    tokio::net::TcpStream::connect(address).await.ok()?;
-    let answer = ask(&mut client(address).await, get("/")).await;
-    Some(answer.unwrap().1)
 }
 
 fn owners(edge: &Edge) -> Vec<(SocketAddr, Option<String>)> {
@@ -81,6 +74,23 @@ async fn a_set_is_all_that_its_owner_has() {
 }
 
 #[tokio::test]
+async fn the_port_of_a_route_that_is_gone_is_free() {
+    let bench = Bench::new().await;
+    let one = Target::start(1).await;
+    let (a, b) = (free_port(), free_port());
+    for round in 0..50 {
+        let routes = vec![route(a, &[one.address]), route(b, &[one.address])];
+        let both = bench.edge.set(of("shop/prod", routes), |_| {}).await;
+        both.unwrap();
+        let first = vec![route(a, &[one.address])];
+        let one_of_both = bench.edge.set(of("shop/prod", first), |_| {}).await;
+        one_of_both.unwrap();
+        let bound = std::net::TcpListener::bind(b);
+        assert!(bound.is_ok(), "round {round}: {bound:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_as_it_shall_be_is_not_disturbed() {
     let bench = Bench::new().await;
     let (one, two) = (Target::start(1).await, Target::start(2).await);
@@ -109,51 +119,6 @@ async fn what_is_as_it_shall_be_is_not_disturbed() {
         unchanged.is_ok(),
         "nothing was to be checked: {unchanged:?}"
     );
-}
-
-#[tokio::test]
-async fn who_fails_on_trial_is_told() {
-    let bench = Bench::new().await;
-    let (one, two) = (Target::start(1).await, Target::start(2).await);
-    let first = vec![bench.route(&[one.address])];
-    bench
-        .edge
-        .set(of("shop/prod", first), |_| {})
-        .await
-        .unwrap();
-    let mut second = of("shop/prod", vec![bench.route(&[two.address])]);
-    second.watch = Span::seconds(20);
-    let (edge, steps) = (bench.edge.clone(), Steps::default());
-    let setting = tokio::spawn({
-        let tell = steps.tell();
-        async move { edge.set(second, tell).await }
-    });
-    while !steps
-        .get()
-        .iter()
-        .any(|step| matches!(step, Event::Swapped { .. }))
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    two.kill();
-    while release(bench.address).await != Some(1) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(setting.await.unwrap().is_err());
-    let status = bench.edge.status();
-    let fell_back = &status.routes[0].fell_back;
-    assert_eq!(fell_back.len(), 1, "{status:?}");
-    assert_eq!(fell_back[0].address, two.address);
-    assert_eq!(status.routes[0].targets[0].address, one.address);
-
-    let three = Target::start(3).await;
-    let third = vec![bench.route(&[three.address])];
-    bench
-        .edge
-        .set(of("shop/prod", third), |_| {})
-        .await
-        .unwrap();
-    assert!(bench.edge.status().routes[0].fell_back.is_empty());
 }
 
 #[tokio::test]

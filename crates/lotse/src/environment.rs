@@ -23,4 +23,4 @@ pub(crate) use outcome::refusal;
 pub(crate) use rollout::{Pace, plan, roll_out};
 pub(crate) use select::{Chosen, Selection, failure};
 pub(crate) use settings::{Scope, Which};
-pub(crate) use words::{containers, count};
+pub(crate) use words::{containers, count, serve};

@@ -5,10 +5,12 @@
 
 mod age;
 mod failure;
+mod plain;
 mod screen;
 mod table;
 
 pub(crate) use age::{ago, took};
 pub(crate) use failure::Failure;
+pub(crate) use plain::Filter;
 pub(crate) use screen::{Screen, Tone};
 pub(crate) use table::{Cell, Table};

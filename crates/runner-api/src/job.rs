@@ -57,6 +57,9 @@ pub struct JobResponse {
     /// Scripts.
     #[serde(default, deserialize_with = "null_as_default")]
     pub steps: Vec<Step>,
+    /// `run`: steps in place of a script, as JSON in a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The image that the scripts run in.
     #[serde(default)]
     pub image: Option<Image>,

@@ -21,6 +21,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     pub url: String,
+    /// Empty where there is no registry.
     pub registry: String,
 }
 
@@ -40,6 +41,11 @@ impl Config {
 }
 
 impl Addresses {
+    /// The host in the names of images, when there is a registry.
+    pub(crate) fn registry(&self) -> Option<&str> {
+        Some(self.registry.as_str()).filter(|registry| !registry.is_empty())
+    }
+
     /// `http` or `https`.
     pub(crate) fn scheme(&self) -> &str {
         self.url

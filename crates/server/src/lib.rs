@@ -11,6 +11,7 @@ mod dispatch;
 mod engine;
 mod http;
 mod live;
+pub mod local;
 mod not_yet;
 mod payload;
 mod predefined;

@@ -1,21 +1,20 @@
 //! What a runner gets of a job: the graph's job, put into the words of the runner protocol.
 
-use ci::{CacheKey, Graph, Job, SaveWhen};
+#[cfg(test)]
+mod conformance;
+pub(crate) mod words;
+
+use ci::{Graph, Job};
 use model::{JobId, Secret, Variable};
-use runner_api::{
-    Cache, CachePolicy, Credentials, Features, GitInfo, Hook, Image, JobInfo, JobResponse, RefType,
-    RunnerInfo, Step, StepName, When,
-};
+use runner_api::{Credentials, GitInfo, JobInfo, JobResponse};
 
 use crate::App;
 use crate::dispatch::Asked;
 use crate::http::ApiError;
-use crate::predefined::{self, JobFacts, PipelineFacts};
+use crate::predefined::{self, JobFacts, PipelineFacts, PipelineNumbers, RunnerFacts};
 use crate::push::{CommitFacts, is_protected};
 use crate::store::{JobRow, Owner, PipelineRow, Project, StoreError, VariableRow};
-
-/// A job's time limit when neither it nor its project has one, in seconds.
-const DEFAULT_TIMEOUT: u64 = 3600;
+use words::Checkout;
 
 /// The user name that goes with a job's token.
 const TOKEN_USER: &str = "gitlab-ci-token";
@@ -71,37 +70,14 @@ impl Parts<'_> {
         Ok(JobResponse {
             id: self.row.id.0,
             token: self.token.clone(),
-            allow_git_fetch: true,
             job_info: self.job_info(),
             git_info: self.git_info(),
-            runner_info: RunnerInfo {
-                timeout: self.timeout(),
-                runner_session_url: None,
-            },
             variables: variables.into_iter().map(Into::into).collect(),
-            steps: self.steps(),
-            image: self.job.image.as_ref().map(image),
-            services: self.job.services.iter().map(service).collect(),
             // not taken by the server yet, so not asked for (`not_yet`)
             artifacts: Vec::new(),
-            cache: self.job.cache.iter().map(cache).collect(),
             credentials: vec![self.credentials()],
-            dependencies: Vec::new(),
-            features: Features {
-                trace_sections: true,
-                token_mask_prefixes: vec![
-                    crate::auth::JOB_TOKEN_PREFIX.to_owned(),
-                    crate::http::RUNNER_PREFIX.to_owned(),
-                    crate::http::TOKEN_PREFIX.to_owned(),
-                ],
-                failure_reasons: Vec::new(),
-            },
-            hooks: hooks(self.job),
+            ..words::of_job(self.job)
         })
-    }
-
-    fn timeout(&self) -> u64 {
-        self.job.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }
 
     /// All layers in GitLab's order of precedence, the stronger later; each name once.
@@ -127,7 +103,7 @@ impl Parts<'_> {
         let seen = |rows: Vec<VariableRow>| visible(rows, protected, environment);
         let layers = [
             predefined::of_pipeline(&self.pipeline_facts(protected)),
-            predefined::of_job(&self.job_facts()),
+            predefined::of_job(&self.job_facts(&self.repository_url())),
             self.job.variables.clone(),
             seen(group),
             seen(project),
@@ -139,7 +115,8 @@ impl Parts<'_> {
     fn pipeline_facts(&self, protected: bool) -> PipelineFacts<'_> {
         PipelineFacts {
             addresses: &self.app.addresses,
-            project: self.project,
+            project_id: self.project.id,
+            project: &self.project.path,
             default_branch: &self.commit.default_branch,
             git_ref: &self.pipeline.git_ref,
             sha: &self.pipeline.sha,
@@ -151,17 +128,32 @@ impl Parts<'_> {
         }
     }
 
-    fn job_facts(&self) -> JobFacts<'_> {
+    fn job_facts<'b>(&'b self, repository_url: &'b Secret) -> JobFacts<'b> {
         JobFacts {
             addresses: &self.app.addresses,
-            project: self.project,
-            pipeline: self.pipeline,
-            row: self.row,
+            project: &self.project.path,
+            pipeline: PipelineNumbers {
+                id: self.pipeline.id,
+                iid: self.pipeline.iid,
+                created_at: self.pipeline.created_at,
+            },
+            id: self.row.id,
+            stage: &self.row.stage,
+            started_at: self.row.started_at,
             job: self.job,
-            runner: &self.asked.runner,
-            timeout: self.timeout(),
+            runner: RunnerFacts {
+                id: self.asked.runner.id,
+                description: &self.asked.runner.description,
+                tags: &self.asked.runner.tags,
+            },
+            timeout: words::timeout(self.job),
             token: &self.token,
+            repository_url,
         }
+    }
+
+    fn repository_url(&self) -> Secret {
+        predefined::repository_url(&self.app.addresses, &self.project.path, &self.token)
     }
 
     fn job_info(&self) -> JobInfo {
@@ -182,46 +174,13 @@ impl Parts<'_> {
     }
 
     fn git_info(&self) -> GitInfo {
-        let git_ref = &self.pipeline.git_ref;
-        let (ref_type, refspec) = if git_ref.is_tag() {
-            (RefType::Tag, format!("+{0}:{0}", git_ref.full()))
-        } else {
-            let name = git_ref.name();
-            let refspec = format!("+refs/heads/{name}:refs/remotes/origin/{name}");
-            (RefType::Branch, refspec)
-        };
-        let sha = self.pipeline.sha.as_str();
-        GitInfo {
-            repo_url: predefined::repository_url(&self.app.addresses, self.project, &self.token),
-            repo_object_format: if sha.len() == 64 { "sha256" } else { "sha1" }.to_owned(),
-            git_ref: git_ref.name().to_owned(),
-            sha: sha.to_owned(),
-            before_sha: self.pipeline.before_sha.clone(),
-            ref_type,
-            // the commit itself under a name of the pipeline's own, then the ref: it may have moved on
-            refspecs: vec![
-                format!("+{sha}:refs/pipelines/{}", self.pipeline.id),
-                refspec,
-            ],
-            depth: 20,
-        }
-    }
-
-    fn steps(&self) -> Vec<Step> {
-        let step = |name, script: Vec<String>, when, allow_failure| Step {
-            name,
-            script,
-            timeout: self.timeout(),
-            when,
-            allow_failure,
-        };
-        let script = [&self.job.before_script[..], &self.job.script[..]].concat();
-        let mut steps = vec![step(StepName::Script, script, When::OnSuccess, false)];
-        if !self.job.after_script.is_empty() {
-            let script = self.job.after_script.clone();
-            steps.push(step(StepName::AfterScript, script, When::Always, true));
-        }
-        steps
+        words::git_info(&Checkout {
+            repository_url: self.repository_url(),
+            git_ref: &self.pipeline.git_ref,
+            sha: &self.pipeline.sha,
+            before_sha: &self.pipeline.before_sha,
+            pipeline: self.pipeline.id,
+        })
     }
 
     fn credentials(&self) -> Credentials {
@@ -269,68 +228,6 @@ fn scope_matches(scope: &str, environment: Option<&str>) -> bool {
         }
     }
     rest.ends_with(last)
-}
-
-fn image(image: &ci::Image) -> Image {
-    Image {
-        name: image.name.clone(),
-        entrypoint: image.entrypoint.clone(),
-        pull_policy: image.pull_policy.clone(),
-        executor_opts: image.executor_opts.clone(),
-        ..Image::default()
-    }
-}
-
-fn service(service: &ci::Service) -> Image {
-    Image {
-        alias: service.alias.clone(),
-        command: service.command.clone(),
-        variables: service.variables.iter().cloned().map(Into::into).collect(),
-        ..image(&service.image)
-    }
-}
-
-fn cache(cache: &ci::Cache) -> Cache {
-    let key = match &cache.key {
-        CacheKey::Text(text) => text.clone(),
-        CacheKey::Files { files, prefix, .. } => {
-            let files = files.join("-");
-            prefix
-                .as_ref()
-                .map_or(files.clone(), |prefix| format!("{prefix}-{files}"))
-        }
-    };
-    Cache {
-        key,
-        untracked: cache.untracked,
-        policy: match cache.policy.0.as_str() {
-            "pull" => CachePolicy::Pull,
-            "push" => CachePolicy::Push,
-            _ => CachePolicy::PullPush,
-        },
-        paths: cache.paths.clone(),
-        when: when(cache.when),
-        fallback_keys: cache.fallback_keys.clone(),
-    }
-}
-
-fn hooks(job: &Job) -> Vec<Hook> {
-    let script = &job.hooks.pre_get_sources_script;
-    if script.is_empty() {
-        return Vec::new();
-    }
-    vec![Hook {
-        name: "pre_get_sources_script".to_owned(),
-        script: script.clone(),
-    }]
-}
-
-fn when(when: SaveWhen) -> When {
-    match when {
-        SaveWhen::OnSuccess => When::OnSuccess,
-        SaveWhen::OnFailure => When::OnFailure,
-        SaveWhen::Always => When::Always,
-    }
 }
 
 #[cfg(test)]

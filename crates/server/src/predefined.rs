@@ -3,11 +3,12 @@
 //! Those of the pipeline are known when the file is compiled, so `rules` see them; those of the job
 //! exist only once a runner takes it.
 
-use model::{Secret, Variable, slug};
+use model::{
+    CommitId, GitRef, JobId, PipelineId, ProjectId, ProjectPath, RunnerId, Secret, Variable, slug,
+};
 
 use crate::config::Addresses;
 use crate::push::CommitFacts;
-use crate::store::{JobRow, PipelineRow, Project, RunnerRow};
 
 /// GitLab's version whose language and API are spoken.
 pub(crate) const GITLAB_VERSION: (&str, &str, &str) = ("18", "0", "0");
@@ -15,10 +16,11 @@ pub(crate) const GITLAB_VERSION: (&str, &str, &str) = ("18", "0", "0");
 /// What the pipeline's variables are made of.
 pub(crate) struct PipelineFacts<'a> {
     pub addresses: &'a Addresses,
-    pub project: &'a Project,
+    pub project_id: ProjectId,
+    pub project: &'a ProjectPath,
     pub default_branch: &'a str,
-    pub git_ref: &'a model::GitRef,
-    pub sha: &'a model::CommitId,
+    pub git_ref: &'a GitRef,
+    pub sha: &'a CommitId,
     pub before_sha: &'a str,
     pub commit: &'a CommitFacts,
     pub source: &'a str,
@@ -33,9 +35,10 @@ pub(crate) fn of_pipeline(facts: &PipelineFacts<'_>) -> Vec<Variable> {
     list.project(facts);
     list.commit(facts);
     list.add("CI_PIPELINE_SOURCE", facts.source);
-    list.add("CI_REGISTRY", &facts.addresses.registry);
-    let image = format!("{}/{}", facts.addresses.registry, facts.project.path);
-    list.add("CI_REGISTRY_IMAGE", image);
+    if let Some(registry) = facts.addresses.registry() {
+        list.add("CI_REGISTRY", registry);
+        list.add("CI_REGISTRY_IMAGE", format!("{registry}/{}", facts.project));
+    }
     list.add("GITLAB_USER_LOGIN", facts.user_name);
     list.add("GITLAB_USER_NAME", facts.user_name);
     list.0
@@ -44,23 +47,49 @@ pub(crate) fn of_pipeline(facts: &PipelineFacts<'_>) -> Vec<Variable> {
 /// What the job's variables are made of.
 pub(crate) struct JobFacts<'a> {
     pub addresses: &'a Addresses,
-    pub project: &'a Project,
-    pub pipeline: &'a PipelineRow,
-    pub row: &'a JobRow,
+    pub project: &'a ProjectPath,
+    pub pipeline: PipelineNumbers,
+    pub id: JobId,
+    pub stage: &'a str,
+    /// Milliseconds since 1970.
+    pub started_at: Option<i64>,
     pub job: &'a ci::Job,
-    pub runner: &'a RunnerRow,
+    pub runner: RunnerFacts<'a>,
+    /// Seconds.
     pub timeout: u64,
     pub token: &'a Secret,
+    pub repository_url: &'a Secret,
+}
+
+/// A pipeline's numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PipelineNumbers {
+    pub id: PipelineId,
+    pub iid: i64,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// The runner that took the job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunnerFacts<'a> {
+    pub id: RunnerId,
+    pub description: &'a str,
+    pub tags: &'a [String],
 }
 
 /// The repository's address with the job's token in it.
-pub(crate) fn repository_url(addresses: &Addresses, project: &Project, token: &Secret) -> Secret {
+pub(crate) fn repository_url(
+    addresses: &Addresses,
+    project: &ProjectPath,
+    token: &Secret,
+) -> Secret {
     Secret::new(format!(
         "{}://gitlab-ci-token:{}@{}/{}.git",
         addresses.scheme(),
         token.expose(),
         addresses.url.split_once("://").map_or("", |(_, rest)| rest),
-        project.path
+        project
     ))
 }
 
@@ -68,7 +97,7 @@ pub(crate) fn repository_url(addresses: &Addresses, project: &Project, token: &S
 pub(crate) fn of_job(facts: &JobFacts<'_>) -> Vec<Variable> {
     let mut list = List::default();
     let page = |path: String| facts.addresses.page(&path);
-    let project = &facts.project.path;
+    let project = facts.project;
     list.add("CI_PIPELINE_ID", facts.pipeline.id.to_string());
     list.add("CI_PIPELINE_IID", facts.pipeline.iid.to_string());
     list.add(
@@ -76,18 +105,15 @@ pub(crate) fn of_job(facts: &JobFacts<'_>) -> Vec<Variable> {
         page(format!("{project}/-/pipelines/{}", facts.pipeline.id)),
     );
     list.add("CI_PIPELINE_CREATED_AT", time(facts.pipeline.created_at));
-    list.add("CI_JOB_ID", facts.row.id.to_string());
-    list.add(
-        "CI_JOB_URL",
-        page(format!("{project}/-/jobs/{}", facts.row.id)),
-    );
+    list.add("CI_JOB_ID", facts.id.to_string());
+    list.add("CI_JOB_URL", page(format!("{project}/-/jobs/{}", facts.id)));
     list.add("CI_JOB_NAME", &facts.job.name);
     list.add("CI_JOB_NAME_SLUG", slug(&facts.job.name));
     list.add("CI_JOB_GROUP_NAME", &facts.job.group);
-    list.add("CI_JOB_STAGE", &facts.row.stage);
+    list.add("CI_JOB_STAGE", facts.stage);
     list.add("CI_JOB_STATUS", "running");
     list.add("CI_JOB_TIMEOUT", facts.timeout.to_string());
-    if let Some(at) = facts.row.started_at {
+    if let Some(at) = facts.started_at {
         list.add("CI_JOB_STARTED_AT", time(at));
     }
     if facts.job.when == ci::When::Manual {
@@ -102,15 +128,16 @@ pub(crate) fn of_job(facts: &JobFacts<'_>) -> Vec<Variable> {
         list.add("CI_NODE_INDEX", parallel.index.to_string());
     }
     list.add("CI_RUNNER_ID", facts.runner.id.to_string());
-    list.add("CI_RUNNER_DESCRIPTION", &facts.runner.description);
-    let tags = serde_json::to_string(&facts.runner.tags).unwrap_or_default();
+    list.add("CI_RUNNER_DESCRIPTION", facts.runner.description);
+    let tags = serde_json::to_string(facts.runner.tags).unwrap_or_default();
     list.add("CI_RUNNER_TAGS", tags);
     list.environment(facts.job);
-    list.add("CI_REGISTRY_USER", "gitlab-ci-token");
-    list.secret("CI_REGISTRY_PASSWORD", facts.token);
+    if facts.addresses.registry().is_some() {
+        list.add("CI_REGISTRY_USER", "gitlab-ci-token");
+        list.secret("CI_REGISTRY_PASSWORD", facts.token);
+    }
     list.secret("CI_JOB_TOKEN", facts.token);
-    let url = repository_url(facts.addresses, facts.project, facts.token);
-    list.secret("CI_REPOSITORY_URL", &url);
+    list.secret("CI_REPOSITORY_URL", facts.repository_url);
     list.0
 }
 
@@ -146,10 +173,10 @@ impl List {
     }
 
     fn project(&mut self, facts: &PipelineFacts<'_>) {
-        let path = &facts.project.path;
+        let path = facts.project;
         let group = path.group();
         let root = path.as_str().split('/').next().unwrap_or_default();
-        self.add("CI_PROJECT_ID", facts.project.id.to_string());
+        self.add("CI_PROJECT_ID", facts.project_id.to_string());
         self.add("CI_PROJECT_NAME", path.name());
         self.add("CI_PROJECT_TITLE", path.name());
         self.add("CI_PROJECT_PATH", path.as_str());

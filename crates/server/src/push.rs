@@ -28,19 +28,24 @@ const CONFIG_LIMIT: u64 = 2 << 20;
 /// At most this many branches, and as many tags, of one push get a pipeline (GitLab's limit).
 const PIPELINES_A_PUSH: usize = 4;
 
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+pub(crate) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// What is kept of a commit with its pipeline.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct CommitFacts {
+pub struct CommitFacts {
+    /// The message's first line.
     pub title: String,
+    /// All of it.
     pub message: String,
+    /// What follows the title.
     pub description: String,
     /// `Name <address>`.
     pub author: String,
     /// ISO 8601.
     pub timestamp: String,
+    /// Of an annotated tag.
     pub tag_message: Option<String>,
+    /// The project's default branch at that time.
     pub default_branch: String,
 }
 
@@ -309,7 +314,8 @@ async fn input(
     let before = wanted.before.as_ref().map_or(NO_COMMIT, CommitId::as_str);
     let predefined = predefined::of_pipeline(&PipelineFacts {
         addresses: &app.addresses,
-        project: wanted.project,
+        project_id: wanted.project.id,
+        project: &wanted.project.path,
         default_branch: &facts.default_branch,
         git_ref: wanted.git_ref,
         sha: wanted.commit,
@@ -416,7 +422,7 @@ async fn keep(
 ) -> Result<Made, PushError> {
     let mut notes = compiled.render();
     if let Some(graph) = &compiled.graph {
-        notes.push_str(&not_yet::note(graph));
+        notes.push_str(&not_yet::note(graph, &[]));
     }
     let new = NewPipeline {
         project: wanted.project.id,

@@ -8,5 +8,6 @@ pub mod load;
 pub mod lotse;
 mod skip;
 pub mod sshd;
+pub mod yaml_text;
 
 pub use skip::skip;

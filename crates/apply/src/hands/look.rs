@@ -1,21 +1,24 @@
 //! Looks at containers, again and again, until whoever listens has seen enough.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use deploy::host::{Health, State};
 use deploy::{Awaited, Failure, Found, Ill, Look, Reason, Until};
-use docker::DockerError;
 use docker::event::Event;
-use futures_util::future::join_all;
-use futures_util::{Stream, StreamExt as _};
+use docker::{DockerError, Engine};
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::containers::Known;
 use super::failure::{last_lines, lines_of, of_docker};
 use super::{Hands, Told};
+use crate::health::{Life, turns_healthy};
 
 /// The longest time between two looks.
 const SECOND: Duration = Duration::from_secs(1);
@@ -35,14 +38,18 @@ impl Hands {
         told: &mpsc::UnboundedSender<Told>,
     ) -> Result<Infallible, Failure> {
         let mut events = self.events();
+        let mut tests = Tests::default();
         loop {
             let next = Instant::now() + SECOND;
-            let look = self.one_look(waits, watching).await.map_err(of_docker)?;
+            let mut known = self.known_of(waits).await.map_err(of_docker)?;
+            tests.see(&self.engine, &mut known);
+            let look = self.one_look(&known, waits, watching).await;
             if told.send(Told::Look(look)).is_err() {
                 std::future::pending::<()>().await;
             }
             tokio::select! {
                 () = sleep_until(next) => {}
+                () = tests.success() => {}
                 event = events.next() => match event {
                     Some(Ok(_)) => sleep_until(Instant::now() + BURST).await,
                     // The looks of each second go on; a host that is away they notice themselves.
@@ -55,12 +62,17 @@ impl Hands {
         }
     }
 
+    /// What happens to containers, but for programs that begin and end in them, as every test of
+    /// health does.
     fn events(&self) -> impl Stream<Item = Result<Event, DockerError>> + Send + Unpin + use<> {
-        self.engine.events(self.filter().with("type", "container"))
+        let events = self.engine.events(self.filter().with("type", "container"));
+        events.filter(|event| {
+            let is_exec = matches!(event, Ok(event) if event.action.starts_with("exec_"));
+            std::future::ready(!is_exec)
+        })
     }
 
-    async fn one_look(&self, waits: &[Awaited], watching: bool) -> Result<Look, DockerError> {
-        let known = self.known_of(waits).await?;
+    async fn one_look(&self, known: &[Known], waits: &[Awaited], watching: bool) -> Look {
         let found = known.iter().map(|known| async {
             Found {
                 place: known.place,
@@ -70,10 +82,10 @@ impl Hands {
         });
         let containers = join_all(found).await;
         let ill = match watching {
-            true => self.ill(&known).await,
+            true => self.ill(known).await,
             false => Vec::new(),
         };
-        Ok(Look { containers, ill })
+        Look { containers, ill }
     }
 
     async fn known_of(&self, waits: &[Awaited]) -> Result<Vec<Known>, DockerError> {
@@ -135,6 +147,43 @@ impl Hands {
             }
         }
         ill
+    }
+}
+
+/// Tests of health that the engine has not made yet.
+#[derive(Default)]
+struct Tests {
+    begun: BTreeSet<Life>,
+    succeeded: BTreeSet<Life>,
+    running: FuturesUnordered<BoxFuture<'static, Option<Life>>>,
+}
+
+impl Tests {
+    /// Begins those that are missing, and lets the containers have what was found.
+    fn see(&mut self, engine: &Engine, known: &mut [Known]) {
+        for known in known {
+            let Some(life) = Life::untested(&known.container) else {
+                continue;
+            };
+            if self.succeeded.contains(&life) {
+                known.seen.health = Some(Health::Healthy);
+            } else if self.begun.insert(life.clone()) {
+                let (engine, container) = (engine.clone(), known.container.clone());
+                let test = async move { turns_healthy(&engine, &container).await.then_some(life) };
+                self.running.push(test.boxed());
+            }
+        }
+    }
+
+    /// Waits until one succeeds.
+    async fn success(&mut self) {
+        while let Some(ended) = self.running.next().await {
+            if let Some(life) = ended {
+                self.succeeded.insert(life);
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 }
 

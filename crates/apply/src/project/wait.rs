@@ -7,6 +7,7 @@ use docker::Name;
 use docker::container::{HealthStatus, State};
 
 use super::{OnEngine, ProjectError};
+use crate::health::{Life, turns_healthy};
 
 /// Between two looks at a container.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -16,6 +17,25 @@ const LINES: usize = 10;
 impl OnEngine<'_> {
     /// Waits until a container is in this state.
     pub(super) async fn wait(&self, name: &Name, until: Condition) -> Result<(), ProjectError> {
+        tokio::select! {
+            waited = self.wait_for_engine(name, until) => waited,
+            () = self.test(name), if until == Condition::ServiceHealthy => Ok(()),
+        }
+    }
+
+    /// Waits until the container's own test succeeds, as long as the engine has not made one.
+    async fn test(&self, name: &Name) {
+        let seen = self.engine.inspect_container(name).await;
+        if let Ok(seen) = seen
+            && Life::untested(&seen).is_some()
+            && turns_healthy(self.engine, &seen).await
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn wait_for_engine(&self, name: &Name, until: Condition) -> Result<(), ProjectError> {
         loop {
             let seen = self.engine.inspect_container(name).await?;
             let health = seen.health.as_ref().map(|health| health.status);

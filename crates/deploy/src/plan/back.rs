@@ -8,6 +8,7 @@ use compose::project::ServiceName;
 use super::PlannedStep;
 use super::host::Site;
 use crate::release::{Kind, Release};
+use crate::span::Span;
 use crate::step::Step;
 
 impl Site<'_> {
@@ -15,7 +16,7 @@ impl Site<'_> {
     pub(super) fn back(&self) -> Vec<PlannedStep> {
         match (self.from, self.former()) {
             (None, _) => {
-                let close = self.switch_to(Vec::new());
+                let close = self.switch_to(Vec::new(), Span::default());
                 let mut steps = vec![PlannedStep::new(close, "there was no release before")];
                 steps.extend(self.bring_back());
                 steps
@@ -71,7 +72,7 @@ impl Site<'_> {
         steps.extend(self.gate(former));
         let routes = former.routes(self.policy.health.as_ref());
         steps.push(PlannedStep::new(
-            self.switch_to(routes),
+            self.switch_to(routes, Span::default()),
             "back to what served before",
         ));
         steps

@@ -223,7 +223,8 @@ impl Site<'_> {
         let old = known
             .into_iter()
             .skip(self.policy.history)
-            .filter(|number| !kept.contains(number) && Some(*number) != self.from);
+            .filter(|number| !kept.contains(number) && Some(*number) != self.from)
+            .filter(|number| Some(number) != self.before.last());
         let old: Vec<ReleaseNumber> = old.collect();
         let entry = Entry::Forget(old.clone());
         let why = || format!("a host remembers {} releases", self.policy.history);

@@ -19,6 +19,7 @@ pub(super) struct Site<'a> {
     pub(super) seen: &'a HostSeen,
     pub(super) to: &'a Release,
     pub(super) from: Option<ReleaseNumber>,
+    pub(super) before: &'a [ReleaseNumber],
     pub(super) releases: &'a BTreeMap<ReleaseNumber, Arc<Release>>,
     pub(super) policy: &'a Policy,
     pub(super) intent: Intent,
@@ -44,6 +45,7 @@ pub(super) fn plan(
         intent,
         interrupted,
         from,
+        before,
         known: mut releases,
     } = target;
     releases
@@ -60,6 +62,7 @@ pub(super) fn plan(
             seen,
             to: &release,
             from,
+            before: &before,
             releases: &releases,
             policy: &policy,
             intent,

@@ -7,7 +7,11 @@ use compose::project::{Condition, ServiceName};
 use super::PlannedStep;
 use super::host::Site;
 use crate::release::{Kind, Place, Release, Speaks};
+use crate::span::Span;
 use crate::step::{Awaited, Probe, Step, Until};
+
+/// The old stack stands by until it is retired, or, when nobody comes to do that, for so long.
+const STANDBY: Span = Span::seconds(3600);
 
 impl Site<'_> {
     /// Once-services with all that they need. Empty where none is to be run.
@@ -49,7 +53,11 @@ impl Site<'_> {
         if self.is_proved() {
             return Vec::new();
         }
-        let entry = crate::record::Entry::Commit(self.to.number);
+        let forgotten = self.before.len().saturating_sub(self.policy.history.max(1));
+        let entry = crate::record::Entry::Commit {
+            release: self.to.number,
+            before: self.before[forgotten..].to_vec(),
+        };
         vec![PlannedStep::new(
             Step::Record { entry },
             "all hosts serve it, and it was well for the time of watching",
@@ -152,7 +160,7 @@ impl Site<'_> {
         let published = routes.iter().any(own);
         published.then(|| {
             PlannedStep::new(
-                self.switch_to(routes),
+                self.switch_to(routes, Span::default()),
                 format!("{service} has another address now"),
             )
         })
@@ -303,14 +311,15 @@ impl Site<'_> {
             }
             _ => "all ports at once".to_owned(),
         };
-        PlannedStep::new(self.switch_to(self.routes.clone()), why)
+        PlannedStep::new(self.switch_to(self.routes.clone(), STANDBY), why)
     }
 
-    pub(super) fn switch_to(&self, routes: Vec<crate::release::Route>) -> Step {
+    /// Without a time the targets before do not stand by.
+    pub(super) fn switch_to(&self, routes: Vec<crate::release::Route>, standby: Span) -> Step {
         Step::Switch {
             routes,
             deadline: self.policy.deadline,
-            standby: self.policy.monitor,
+            standby,
             grace: self.policy.grace,
         }
     }

@@ -7,7 +7,7 @@ use super::{Found, SeenHosts};
 use crate::host::HostSeen;
 use crate::name::ReleaseNumber;
 use crate::problem::Problem;
-use crate::record::{Intent, Verdict, Way};
+use crate::record::{Intent, Way};
 use crate::release::{Draft, Release};
 use crate::request::Desired;
 
@@ -19,6 +19,8 @@ pub(super) struct Target {
     pub(super) interrupted: Option<Intent>,
     /// The release that each host goes back to on a failure, in the order of the hosts.
     pub(super) from: Vec<Option<ReleaseNumber>>,
+    /// The releases that will have been in force before it, the latest last.
+    pub(super) before: Vec<ReleaseNumber>,
     /// Every release that any host knows.
     pub(super) known: BTreeMap<ReleaseNumber, Arc<Release>>,
 }
@@ -31,7 +33,7 @@ pub(super) fn find(desired: &Desired, seen: &SeenHosts<'_>) -> Found<Target> {
     let past = Past::of(seen);
     let (release, way) = match desired {
         Desired::Deploy(draft) | Desired::Adopt(draft) => (past.number(draft), Way::Deploy),
-        Desired::Back => (past.known(past.before()?)?, Way::Rollback),
+        Desired::Back => (past.known(past.back()?)?, Way::Rollback),
         Desired::BackTo(number) => (past.known(*number)?, Way::Rollback),
     };
     Ok(Target {
@@ -41,12 +43,9 @@ pub(super) fn find(desired: &Desired, seen: &SeenHosts<'_>) -> Found<Target> {
             to: release.number,
         },
         interrupted: past.interrupted,
+        before: past.before(release.number, way),
         from: seen.iter().map(|(_, seen)| past.from(seen)).collect(),
-        known: past
-            .releases
-            .into_iter()
-            .map(|(number, kept)| (number, kept.0))
-            .collect(),
+        known: past.releases,
         release,
     })
 }
@@ -55,22 +54,25 @@ pub(super) fn find(desired: &Desired, seen: &SeenHosts<'_>) -> Found<Target> {
 struct Past {
     interrupted: Option<Intent>,
     in_force: Vec<ReleaseNumber>,
-    /// Each release, and whether it was good on any host.
-    releases: BTreeMap<ReleaseNumber, (Arc<Release>, bool)>,
+    /// What was in force before each of them, as the first host has it that has such a one.
+    before: BTreeMap<ReleaseNumber, Vec<ReleaseNumber>>,
+    releases: BTreeMap<ReleaseNumber, Arc<Release>>,
     highest: ReleaseNumber,
 }
 
 impl Past {
     fn of(seen: &SeenHosts<'_>) -> Self {
-        let mut releases: BTreeMap<ReleaseNumber, (Arc<Release>, bool)> = BTreeMap::new();
+        let mut releases: BTreeMap<ReleaseNumber, Arc<Release>> = BTreeMap::new();
+        let mut before = BTreeMap::new();
         let mut highest = ReleaseNumber(0);
         for (_, seen) in seen {
             for (number, kept) in &seen.record.releases {
-                let good = kept.verdict == Verdict::Good;
-                let known = releases
-                    .entry(*number)
-                    .or_insert_with(|| (Arc::clone(&kept.release), good));
-                known.1 |= good;
+                let release = || Arc::clone(&kept.release);
+                releases.entry(*number).or_insert_with(release);
+            }
+            if let Some(number) = seen.record.in_force {
+                let trail = || seen.record.before.clone();
+                before.entry(number).or_insert_with(trail);
             }
             let under_way = seen.record.under_way.map(|intent| intent.to);
             let numbers = seen
@@ -90,6 +92,7 @@ impl Past {
                 .iter()
                 .filter_map(|(_, seen)| seen.record.in_force)
                 .collect(),
+            before,
             releases,
             highest,
         }
@@ -113,8 +116,28 @@ impl Past {
         }
     }
 
+    /// What was in force before the release in force, the latest last.
+    fn trail(&self) -> &[ReleaseNumber] {
+        let in_force = self.in_force();
+        let trail = in_force.and_then(|number| self.before.get(&number));
+        trail.map_or(&[], Vec::as_slice)
+    }
+
+    /// What will have been in force before this release. A rollback to one of the trail leaves
+    /// nothing of what came after it: the next goes on from there, and never to what was taken back.
+    fn before(&self, to: ReleaseNumber, way: Way) -> Vec<ReleaseNumber> {
+        let trail = self.trail();
+        let in_force = self.in_force().filter(|number| *number != to);
+        let there = trail.iter().rposition(|number| *number == to);
+        match (in_force, there, way) {
+            (None, ..) => trail.to_vec(),
+            (Some(_), Some(at), Way::Rollback) => trail[..at].to_vec(),
+            (Some(in_force), ..) => [trail, &[in_force]].concat(),
+        }
+    }
+
     /// The release that "back" means.
-    fn before(&self) -> Found<ReleaseNumber> {
+    fn back(&self) -> Found<ReleaseNumber> {
         let in_force = self.in_force();
         let nothing = Problem::NothingBefore { in_force };
         match self.interrupted {
@@ -129,20 +152,15 @@ impl Past {
                 ..
             }) => from.ok_or(nothing),
             None => {
-                let good = self.releases.iter().filter(|(_, (_, good))| *good);
-                let mut before = good
-                    .map(|(number, _)| *number)
-                    .filter(|number| Some(*number) < in_force);
-                before.next_back().ok_or(nothing)
+                let mut known = self.trail().iter().copied();
+                let latest = known.rfind(|number| self.releases.contains_key(number));
+                latest.ok_or(nothing)
             }
         }
     }
 
     fn known(&self, number: ReleaseNumber) -> Found<Arc<Release>> {
-        let release = self
-            .releases
-            .get(&number)
-            .map(|(release, _)| release.clone());
+        let release = self.releases.get(&number).cloned();
         release.ok_or(Problem::ReleaseUnknown { number })
     }
 
@@ -152,9 +170,9 @@ impl Past {
             .releases
             .values()
             .rev()
-            .filter(|(release, _)| release.digest == *draft.digest());
+            .filter(|release| release.digest == *draft.digest());
         match same.next() {
-            Some((release, _)) => release.clone(),
+            Some(release) => release.clone(),
             None => Arc::new(draft.numbered(self.highest.next())),
         }
     }

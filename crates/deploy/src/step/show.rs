@@ -138,7 +138,7 @@ impl fmt::Display for Entry {
                 Some(from) => write!(f, "release {} is to follow {from}", intent.to),
                 None => write!(f, "release {} is to come", intent.to),
             },
-            Self::Commit(release) => write!(f, "release {release} is in force"),
+            Self::Commit { release, .. } => write!(f, "release {release} is in force"),
             Self::Fail { release, .. } => write!(f, "release {release} has failed"),
             Self::Forget(releases) => {
                 let numbers: Vec<_> = releases.iter().map(ToString::to_string).collect();

@@ -76,8 +76,10 @@ fn a_deploy_is_killed_at_every_step() {
             let mut again = world.clone();
             succeeds(&again.deploy(&app).run(), kill);
             again.assert_serves(3);
+            again.assert_before(&[1, 2]);
             succeeds(&again.rollback().run(), kill);
             again.assert_serves(2);
+            again.assert_before(&[1]);
 
             let mut other = world.clone();
             succeeds(&other.deploy(&App::new(4)).run(), kill);
@@ -124,6 +126,7 @@ fn a_rollback_is_killed_at_every_step() {
         if !(closed && done) {
             succeeds(&back.rollback().run(), kill);
             back.assert_serves(2);
+            back.assert_before(&[1]);
         }
         let mut forth = world;
         succeeds(&forth.deploy(&App::new(3)).run(), kill);

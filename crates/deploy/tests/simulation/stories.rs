@@ -14,9 +14,12 @@ use crate::project::{App, image};
 use crate::world::World;
 
 impl World {
-    /// All hosts serve this release, and nothing else runs.
+    /// All hosts serve this release, and nothing else runs; they agree on what was before.
     pub fn assert_serves(&self, number: u64) {
         let number = ReleaseNumber(number);
+        let mut trails = self.hosts.values().map(|host| &host.record.before);
+        let first = trails.next().unwrap();
+        assert!(trails.all(|trail| trail == first), "ways back differ");
         for (name, seen) in self.observe() {
             let seen = seen.unwrap();
             assert_eq!(seen.serving(), Some(number), "{name}");
@@ -61,6 +64,14 @@ impl World {
                 "{name} keeps {:?}",
                 seen.stacks.keys()
             );
+        }
+    }
+
+    /// These releases were in force before, the latest last.
+    pub fn assert_before(&self, numbers: &[u64]) {
+        for (name, host) in &self.hosts {
+            let before: Vec<u64> = host.record.before.iter().map(|number| number.0).collect();
+            assert_eq!(before, numbers, "{name}");
         }
     }
 
@@ -578,6 +589,72 @@ fn a_new_host_joins_an_environment() {
     let changing =
         other_hosts.filter(|(_, step)| !matches!(step, Step::Lock(_) | Step::Unlock { .. }));
     assert_eq!(changing.count(), 0, "the others have it already");
+    world.assert_before(&[1]);
+}
+
+/// Moves of one environment: `3` deploys version 3, `<` goes back, `<3` goes back to release 3. Then
+/// what plain rollbacks bring, until there is nothing before.
+fn check_the_way_back(moves: &str, back: &[u64]) {
+    let mut world = World::new(2);
+    for word in moves.split(' ') {
+        let run = match word.strip_prefix('<') {
+            Some("") => world.rollback().run(),
+            Some(release) => {
+                let release = ReleaseNumber(release.parse().unwrap());
+                Driver::new(&mut world, Desired::BackTo(release)).run()
+            }
+            None => world.deploy(&App::new(word.parse().unwrap())).run(),
+        };
+        assert!(run.outcome.as_ref().unwrap().is_success(), "{moves}");
+    }
+    for release in back {
+        let run = world.rollback().run();
+        let outcome = run.outcome.as_ref();
+        assert!(outcome.unwrap().is_success(), "{moves}: {outcome:?}");
+        world.assert_serves(*release);
+    }
+    let run = world.rollback().run();
+    let nothing = matches!(refused(&run), [Problem::NothingBefore { .. }]);
+    assert!(nothing, "{moves}: {run:?}");
+}
+
+#[test]
+fn a_rollback_goes_to_what_was_in_force_before() {
+    for (moves, back) in [
+        ("1", &[][..]),
+        ("1 2 3", &[2, 1]),
+        // An older release was deployed again.
+        ("1 2 1", &[2, 1]),
+        ("1 2 1 3", &[1, 2, 1]),
+        // The same once more is not another one.
+        ("1 2 2", &[1]),
+        // What was taken back does not come again.
+        ("1 2 3 <", &[1]),
+        ("1 2 3 < 4", &[2, 1]),
+        ("1 2 3 < 3", &[2, 1]),
+        // By its number: the same as going back one by one.
+        ("1 2 3 <1", &[]),
+        ("1 2 1 <2", &[1]),
+        // To one that was taken back: as if it were deployed.
+        ("1 2 3 < <3", &[2, 1]),
+    ] {
+        check_the_way_back(moves, back);
+    }
+}
+
+#[test]
+fn what_failed_or_was_cut_off_is_not_on_the_way_back() {
+    let mut world = World::after(2, &[1, 2]);
+    let bad = image("api:3");
+    for host in world.hosts.values_mut() {
+        host.engine
+            .behaviours
+            .insert(bad.clone(), Behaviour::NeverHealthy);
+    }
+    rolled_back(&world.deploy(&App::new(3)).run());
+    world.assert_serves(2);
+    assert!(world.rollback().run().outcome.unwrap().is_success());
+    world.assert_serves(1);
 }
 
 #[test]

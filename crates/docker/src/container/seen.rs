@@ -30,6 +30,8 @@ pub struct Container {
     pub state: State,
     /// How it is, where it has a health check.
     pub health: Option<Health>,
+    /// What its health check runs, where it has one.
+    pub health_test: Option<TestSeen>,
     /// How often its restart policy has brought it back.
     pub restarts: u64,
     /// Its labels, and the image's.
@@ -104,6 +106,15 @@ pub struct Health {
     pub output: String,
 }
 
+/// A program that exits 0 in a healthy container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestSeen {
+    /// It and its arguments.
+    pub command: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
 /// The verdict of a container's health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HealthStatus {
@@ -157,6 +168,9 @@ impl Container {
             image_name: config.image.unwrap_or_default(),
             created: timestamp(seen.created.as_deref()),
             health: state.health.clone().and_then(health),
+            health_test: config
+                .healthcheck
+                .and_then(|test| health_test(test, config.shell)),
             state: self::state(state),
             restarts: seen.restart_count.map_or(0, unsigned),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
@@ -235,6 +249,30 @@ fn health(health: wire::Health) -> Option<Health> {
         status,
         failing: health.failing_streak.map_or(0, unsigned),
         output: last.and_then(|check| check.output).unwrap_or_default(),
+    })
+}
+
+/// The shell of an image that names none.
+const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+/// The Engine's default for the time of one test.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn health_test(test: wire::HealthConfig, shell: Option<Vec<String>>) -> Option<TestSeen> {
+    let timeout = test.timeout.and_then(|nanos| u64::try_from(nanos).ok());
+    let mut words = test.test?.into_iter();
+    let mut command = match words.next()?.as_str() {
+        "CMD" => Vec::new(),
+        "CMD-SHELL" => shell
+            .filter(|shell| !shell.is_empty())
+            .unwrap_or_else(|| SHELL.map(str::to_owned).into()),
+        _ => return None,
+    };
+    command.extend(words);
+    (!command.is_empty()).then(|| TestSeen {
+        command,
+        timeout: timeout
+            .filter(|nanos| *nanos > 0)
+            .map_or(TEST_TIMEOUT, Duration::from_nanos),
     })
 }
 
@@ -348,6 +386,36 @@ mod tests {
         assert!(seen(json!({})).state.is_running());
         let restarting = json!({"State": {"Status": "restarting", "Running": true, "ExitCode": 3}});
         assert_eq!(seen(restarting).state, State::Restarting { exit_code: 3 });
+    }
+
+    #[test]
+    fn a_health_test_is_a_program_with_arguments() {
+        let minute = 60_000_000_000_u64;
+        let cases = [
+            (json!({}), None),
+            (json!({"Healthcheck": {"Test": ["NONE"]}}), None),
+            (json!({"Healthcheck": {"Test": []}}), None),
+            (
+                json!({"Healthcheck": {"Test": ["CMD", "ask", "me"], "Timeout": minute}}),
+                Some((vec!["ask", "me"], 60)),
+            ),
+            (
+                json!({"Healthcheck": {"Test": ["CMD-SHELL", "ask me"], "Timeout": 0}}),
+                Some((vec!["/bin/sh", "-c", "ask me"], 30)),
+            ),
+            (
+                json!({"Healthcheck": {"Test": ["CMD-SHELL", "ask"]}, "Shell": ["bash", "-ec"]}),
+                Some((vec!["bash", "-ec", "ask"], 30)),
+            ),
+        ];
+        for (config, expected) in cases {
+            let found = seen(json!({ "Config": config })).health_test;
+            let expected = expected.map(|(command, seconds)| TestSeen {
+                command: command.into_iter().map(str::to_owned).collect(),
+                timeout: Duration::from_secs(seconds),
+            });
+            assert_eq!(found, expected, "{config}");
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Drop for PortsAhead {
             let running = edge.running();
             running.shared.acme.challenges.end_ahead(&ports);
             if changing.is_ok() {
-                running.listeners.close_unused();
+                running.listeners.close_unused().await;
             }
         });
     }

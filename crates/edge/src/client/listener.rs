@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,8 @@ struct Port {
 struct Open {
     socket: Arc<std::net::TcpListener>,
     stop: CancellationToken,
+    /// One on each worker, each with the socket in its hands until it ends.
+    accepting: Vec<JoinHandle<()>>,
 }
 
 impl Listeners {
@@ -70,9 +73,10 @@ impl Listeners {
 
     /// Takes connections from a socket that listens already.
     pub(crate) fn adopt(&self, listen: Listen, socket: std::net::TcpListener) -> io::Result<()> {
-        let open = Open {
+        let mut open = Open {
             socket: Arc::new(socket),
             stop: CancellationToken::new(),
+            accepting: Vec::new(),
         };
         let port = Port {
             listen,
@@ -89,23 +93,26 @@ impl Listeners {
                 worker,
             };
             let accepting = door.accept(socket, open.stop.clone());
-            self.shared.tasks.spawn_on(accepting, handle);
+            let accepting = self.shared.tasks.spawn_on(accepting, handle);
+            open.accepting.push(accepting);
         }
         self.lock().insert(listen, open);
         Ok(())
     }
 
-    /// Closes the sockets that no route needs.
-    pub(crate) fn close_unused(&self) {
+    /// Closes the sockets that no route needs. When it returns, their addresses are free.
+    pub(crate) async fn close_unused(&self) {
         let mut wanted = self.shared.acme.challenges.all_ahead();
         wanted.extend(self.shared.table.read().listens());
-        self.lock().retain(|listen, open| {
-            let keep = wanted.contains(listen);
-            if !keep {
-                open.stop.cancel();
-            }
-            keep
-        });
+        let unused: Vec<Open> = {
+            let mut open = self.lock();
+            let unused = open.extract_if(|listen, _| !wanted.contains(listen));
+            unused.map(|(_, open)| open).collect()
+        };
+        for open in unused {
+            open.stop.cancel();
+            futures_util::future::join_all(open.accepting).await;
+        }
     }
 
     /// Takes no more connections anywhere.
@@ -180,14 +187,15 @@ impl Door {
     async fn accept(self, socket: TcpListener, stop: CancellationToken) {
         let shared = Arc::clone(&self.shared);
         loop {
-            // Beyond the limit connections wait in the kernel's queue.
-            let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else {
-                return;
+            let accepting = async {
+                // Beyond the limit connections wait in the kernel's queue.
+                let permit = Arc::clone(&shared.connections).acquire_owned().await;
+                (permit, socket.accept().await)
             };
-            let accepted = tokio::select! {
+            let (permit, accepted) = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                accepted = socket.accept() => accepted,
+                accepted = accepting => accepted,
             };
             match accepted {
                 Ok((stream, address)) => {

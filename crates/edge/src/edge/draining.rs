@@ -36,8 +36,10 @@ impl Draining {
 
 impl Edge {
     /// Waits until no request and no connection is left at these addresses, whatever the port, at
-    /// most so long. Returns how many are. Nothing is cut.
+    /// most so long. Returns how many are. Nothing is cut. Who asks means to end what is there, so
+    /// it stands by no more for targets on trial.
     pub async fn emptied(&self, addresses: &[IpAddr], limit: Span) -> usize {
+        self.0.shared.table.settle(addresses);
         let deadline = Instant::now() + limit.get();
         loop {
             let left = self.at_work(addresses);
@@ -55,10 +57,7 @@ impl Edge {
         pools.extend(self.0.shared.draining.pools());
         pools.sort_by_key(|pool| Arc::as_ptr(pool) as usize);
         pools.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        let there = pools.iter().filter(|pool| {
-            let mut targets = pool.targets.iter();
-            targets.any(|target| addresses.contains(&target.address.ip()))
-        });
+        let there = pools.iter().filter(|pool| pool.is_at(addresses));
         there.map(|pool| pool.in_flight()).sum()
     }
 }

@@ -23,7 +23,7 @@ impl Edge {
             }
             self.save(&[], std::slice::from_ref(key))?;
             let gone = self.0.shared.table.write().remove(key);
-            self.0.listeners.close_unused();
+            self.0.listeners.close_unused().await;
             (gone, self.tell_follower(grace))
         };
         let pools = gone

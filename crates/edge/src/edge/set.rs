@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -34,8 +35,8 @@ pub struct Set {
     /// How long the old targets' requests and connections may take to end.
     #[serde(default = "half_a_minute")]
     pub grace: Span,
-    /// How long the old targets stand by: when the new ones fail within, the old ones serve again
-    /// and the set has failed.
+    /// How long the old targets stand by, unless they are to be [emptied](Edge::emptied) before:
+    /// when the new ones fail within, the old ones serve again and the set has failed.
     #[serde(default = "two_seconds")]
     pub watch: Span,
 }
@@ -221,9 +222,9 @@ impl Edge {
         }
         let unwanted = self.unwanted(set);
         self.check_against_table(set, &unwanted)?;
-        let opened = self.open_all(set)?;
+        let opened = self.open_all(set).await?;
         if let Err(error) = self.save(pools, &unwanted) {
-            self.0.listeners.close_unused();
+            self.0.listeners.close_unused().await;
             tracing::debug!(?opened, "closed again");
             return Err(error);
         }
@@ -242,8 +243,8 @@ impl Edge {
             self.0.shared.draining.add(&old);
             (before, old)
         };
-        self.0.listeners.close_unused();
         let micros = started.elapsed().as_micros() as u64;
+        self.0.listeners.close_unused().await;
         for pool in pools {
             health::watch(pool);
         }
@@ -265,14 +266,14 @@ impl Edge {
         Ok(())
     }
 
-    fn open_all(&self, set: &Set) -> Result<Vec<Listen>, EdgeError> {
+    async fn open_all(&self, set: &Set) -> Result<Vec<Listen>, EdgeError> {
         let mut opened = Vec::new();
         for spec in &set.routes {
             match self.open(spec.route.listen) {
                 Ok(true) => opened.push(spec.route.listen),
                 Ok(false) => {}
                 Err(error) => {
-                    self.0.listeners.close_unused();
+                    self.0.listeners.close_unused().await;
                     return Err(error);
                 }
             }
@@ -288,8 +289,13 @@ impl Edge {
         watch: Duration,
     ) -> Result<(), EdgeError> {
         let ended = pools.iter().map(|pool| Box::pin(pool.retired.cancelled()));
-        let ended = futures_util::future::select_all(ended);
-        let ended = tokio::time::timeout(watch, ended).await.is_ok();
+        let settled = pools.iter().map(|pool| Box::pin(pool.settled.cancelled()));
+        let ended = tokio::select! {
+            biased;
+            _ = select_all(ended) => true,
+            _ = select_all(settled) => false,
+            () = tokio::time::sleep(watch) => false,
+        };
         let Ok(_changing) = self.change().await else {
             // Handed over: the new edge has the routes and judges their targets.
             return Ok(());

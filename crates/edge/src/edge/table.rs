@@ -5,6 +5,7 @@
 //! it nobody can still come to the old pools.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
@@ -132,8 +133,8 @@ impl Table {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the pools before back in their place, when the failed one is on trial: all those that
-    /// were swapped together. Returns the pool that serves its route now.
+    /// Puts the pools before back in their place, when the failed one is on trial and the one before
+    /// it is well: all those that were swapped together. Returns the pool that serves its route now.
     pub(crate) fn fall_back(&self, failed: &Arc<Pool>) -> Option<Lease> {
         let mut inner = self.write();
         let route = inner.route(&failed.spec.route)?;
@@ -141,12 +142,18 @@ impl Table {
             // Somebody else was faster, or a set has come.
             return Some(route.pool.lease());
         }
-        route.standby.as_ref()?;
+        route.standby.as_ref().filter(|old| old.is_available())?;
         for route in inner.routes_mut() {
             route.fall_back(failed.generation);
         }
         tracing::warn!(route = %failed.spec.route, "the new targets fail: the ones before serve again");
         Some(inner.route(&failed.spec.route)?.pool.lease())
+    }
+
+    /// Ends the trials for which targets at these addresses stand by.
+    pub(crate) fn settle(&self, addresses: &[IpAddr]) {
+        let mut inner = self.write();
+        inner.routes_mut().for_each(|route| route.settle(addresses));
     }
 }
 
@@ -159,6 +166,13 @@ impl Route {
             let failed = std::mem::replace(&mut self.pool, old);
             failed.retired.cancel();
             self.fell_back = Some(failed);
+        }
+    }
+
+    /// Ends the trial when the pool before has one of these addresses.
+    fn settle(&mut self, addresses: &[IpAddr]) {
+        if self.standby.take_if(|old| old.is_at(addresses)).is_some() {
+            self.pool.settled.cancel();
         }
     }
 
@@ -312,6 +326,9 @@ mod tests {
             let route = inner.route_mut(&key).unwrap();
             route.standby = Some(std::mem::replace(&mut route.pool, Arc::clone(&new)));
         }
+        old.targets[0].set_healthy(false);
+        assert!(table.fall_back(&new).is_none(), "that would mend nothing");
+        old.targets[0].set_healthy(true);
         assert_eq!(table.fall_back(&new).unwrap().generation, 1);
         assert_eq!(
             table.fall_back(&new).unwrap().generation,

@@ -3,7 +3,7 @@
 //! A pool is never changed into another: a swap puts a new one in its place, and the old one ends
 //! when its last request has. It knows who may be sent a request, not how one is sent.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(crate) struct Pool {
     empty: Notify,
     /// No new request comes here: the health checks end.
     pub(crate) retired: CancellationToken,
+    /// Its trial is over before its time.
+    pub(crate) settled: CancellationToken,
     /// What is still at work here ends now.
     pub(crate) cut: CancellationToken,
 }
@@ -99,6 +101,7 @@ impl Pool {
             in_flight: AtomicUsize::new(0),
             empty: Notify::new(),
             retired: CancellationToken::new(),
+            settled: CancellationToken::new(),
             cut: CancellationToken::new(),
             spec,
         })
@@ -143,6 +146,12 @@ impl Pool {
 
     pub(crate) fn target(&self, address: SocketAddr) -> Option<&Arc<Target>> {
         self.targets.iter().find(|target| target.address == address)
+    }
+
+    /// Whether a target has one of these addresses, whatever the port.
+    pub(crate) fn is_at(&self, addresses: &[IpAddr]) -> bool {
+        let mut targets = self.targets.iter();
+        targets.any(|target| addresses.contains(&target.address.ip()))
     }
 
     /// Waits until no request is left, at most so long; then ends those that are. Says how many.

@@ -389,6 +389,13 @@ pub async fn client(address: SocketAddr) -> Sender {
     sender
 }
 
+/// The release that answers at an address; nothing when nobody listens there.
+pub async fn release(address: SocketAddr) -> Option<u64> {
+    TcpStream::connect(address).await.ok()?;
+    let answer = ask(&mut client(address).await, get("/")).await;
+    Some(answer.unwrap().1)
+}
+
 pub fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(path)
         .header("host", "example.org")

@@ -2,16 +2,20 @@
 
 mod facts;
 mod lint;
+mod run;
 mod show;
 mod simulate;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use pipeline::Status;
+use tokio::runtime::Builder;
 
-use crate::output::{Failure, Screen};
+use super::block_on;
+use crate::output::{Failure, Screen, Tone};
 
-/// Check, explain and play through `.gitlab-ci.yml`, without a server
+/// Check, explain, play through and run `.gitlab-ci.yml`, without a server
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -23,19 +27,38 @@ enum Command {
     Lint(lint::Arguments),
     Show(show::Arguments),
     Simulate(simulate::Arguments),
+    Run(run::Arguments),
     /// Print a JSON schema of the language for editors
     Schema,
 }
 
 /// Runs a command of `lotse ci`.
-pub(crate) fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
-    match &arguments.command {
+pub(crate) fn run(arguments: Arguments, screen: Screen) -> ExitCode {
+    let outcome = match &arguments.command {
         Command::Lint(arguments) => lint::run(arguments, screen),
         Command::Show(arguments) => show::run(arguments, screen),
         Command::Simulate(arguments) => simulate::run(arguments, screen),
-        Command::Schema => {
-            screen.json(&ci::json_schema())?;
-            Ok(ExitCode::SUCCESS)
+        Command::Run(arguments) => {
+            let command = run::run(arguments, screen);
+            return block_on(&mut Builder::new_multi_thread(), command);
         }
+        Command::Schema => schema(screen),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
+}
+
+fn schema(screen: Screen) -> Result<ExitCode, Failure> {
+    screen.json(&ci::json_schema())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a status means.
+fn tone(status: Status) -> Tone {
+    match status {
+        Status::Success => Tone::Good,
+        Status::Failed => Tone::Bad,
+        Status::Running | Status::Pending | Status::Canceling => Tone::Busy,
+        Status::Manual | Status::Scheduled | Status::WaitingForResource => Tone::Waiting,
+        Status::Created | Status::Preparing | Status::Canceled | Status::Skipped => Tone::Quiet,
     }
 }

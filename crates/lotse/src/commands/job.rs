@@ -1,7 +1,6 @@
 //! `lotse job`.
 
 mod log;
-mod plain;
 
 use std::process::ExitCode;
 

@@ -87,9 +87,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Variable(arguments) => client(variable::run(arguments, screen)),
         Command::Pipeline(arguments) => client(pipeline::run(arguments, screen)),
         Command::Job(arguments) => client(job::run(arguments, screen)),
-        Command::Ci(arguments) => {
-            ci::run(&arguments, screen).unwrap_or_else(|failure| failure.report())
-        }
+        Command::Ci(arguments) => ci::run(arguments, screen),
         Command::Compose(arguments) => client(compose::run(arguments, screen)),
         Command::Plan(arguments) => client(plan::run(arguments, screen)),
         Command::Deploy(arguments) => client(deploy::run(arguments, screen)),

@@ -7,10 +7,11 @@ use clap::Args;
 use crate::environment::{Backward, Pace, Which, connect, roll_out};
 use crate::output::{Failure, Screen};
 
-/// Bring back the release before, or another one that the hosts remember
+/// Bring back the release that was in force before, or another one that the hosts remember
 ///
 /// It is kept stopped on each host, so it starts at once; it takes the traffic when it is healthy.
-/// After a deploy that was cut off, it ends what was begun.
+/// Once more goes one further back; `lotse plan ENV --back` says to which. After a deploy that was
+/// cut off, it takes back what was begun.
 ///
 /// Examples:
 ///   lotse rollback prod
@@ -21,7 +22,7 @@ use crate::output::{Failure, Screen};
 pub(crate) struct Arguments {
     #[command(flatten)]
     which: Which,
-    /// The release, by its number or label [default: the one before]
+    /// The release, by its number or label [default: the one that was in force before]
     #[arg(value_name = "RELEASE")]
     release: Option<Backward>,
     #[command(flatten)]

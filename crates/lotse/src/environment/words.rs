@@ -30,6 +30,15 @@ pub(crate) fn containers(wanted: u32, found: &[ContainerLook]) -> (Tone, String)
     (tone, parts.join(", "))
 }
 
+/// Whether all are there and none is ill. One that the engine has not tested yet is not.
+pub(crate) fn serve(wanted: u32, found: &[ContainerLook]) -> bool {
+    let serves = |found: &ContainerLook| {
+        found.state == State::Running && found.health == Some(Health::Starting)
+            || word(found).0 == Tone::Good
+    };
+    found.len() >= wanted as usize && found.iter().all(serves)
+}
+
 fn word(container: &ContainerLook) -> (Tone, String) {
     let (tone, word) = match (container.state, container.health) {
         (State::Running, Some(Health::Healthy)) => (Tone::Good, "healthy"),
@@ -84,5 +93,30 @@ mod tests {
             "1 ended with status 3, 1 of 2 not there",
         );
         check(1, &[], Tone::Busy, "1 of 1 not there");
+    }
+
+    #[test]
+    fn who_is_not_tested_yet_serves() {
+        let look = |state, health| ContainerLook {
+            state,
+            health,
+            restarts: 0,
+        };
+        let cases = [
+            (State::Running, Some(Health::Healthy), true),
+            (State::Running, Some(Health::Starting), true),
+            (State::Running, Some(Health::Unhealthy), false),
+            (State::Restarting, Some(Health::Starting), false),
+            (State::Created, None, false),
+            (State::Exited(3), None, false),
+        ];
+        for (state, health, serves) in cases {
+            assert_eq!(
+                serve(1, &[look(state, health)]),
+                serves,
+                "{state:?} {health:?}"
+            );
+        }
+        assert!(!serve(1, &[]));
     }
 }

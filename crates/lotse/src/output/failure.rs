@@ -1,6 +1,7 @@
 //! Why a command did not do what it was asked for.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
@@ -26,6 +27,17 @@ enum Fault {
     Reader,
     /// The user pressed Ctrl-C: 130, and nothing is said.
     Interrupted,
+}
+
+/// Without hints.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for cause in &self.causes {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Failure {
@@ -95,11 +107,7 @@ impl Failure {
     }
 
     fn render(&self) -> String {
-        let mut text = format!("error: {}", self.message);
-        for cause in &self.causes {
-            text += &format!(": {cause}");
-        }
-        text.push('\n');
+        let mut text = format!("error: {self}\n");
         for line in self.hint.iter().flat_map(|hint| hint.lines()) {
             text += &format!("hint: {line}\n");
         }

@@ -79,6 +79,15 @@ impl Screen {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
+    /// The text in one of a few colours: the same number has the same one.
+    pub(crate) fn tint(self, number: usize, text: &str) -> String {
+        const COLOURS: [&str; 6] = ["36", "35", "33", "34", "32", "96"];
+        match self.colour {
+            true => format!("\u{1b}[{}m{text}\u{1b}[0m", COLOURS[number % COLOURS.len()]),
+            false => text.to_owned(),
+        }
+    }
+
     /// Writes a line.
     pub(crate) fn line(self, text: impl AsRef<str>) -> Result<(), Failure> {
         self.write(format!("{}\n", text.as_ref()).as_bytes())

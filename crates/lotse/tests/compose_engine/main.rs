@@ -21,7 +21,7 @@ services:
   db:
     image: tools:1
     command: [sh, -c, "mkdir -p /data && date > /data/made; touch /tmp/ready; exec sleep 1000"]
-    healthcheck: { test: [CMD, test, -f, /tmp/ready], interval: 1s, retries: 60 }
+    healthcheck: { test: [CMD, test, -f, /tmp/ready], interval: 10m }
     volumes: ["data:/data"]
     stop_grace_period: 0s
   migrate:

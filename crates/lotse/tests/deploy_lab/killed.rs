@@ -9,6 +9,8 @@ use crate::stage::{Ran, Stage, WEB};
 
 /// Requests a second at each address, small ones.
 const RATE: f64 = 40.0;
+/// Steps of a deploy to three hosts begin and end at about so many moments.
+const STEPS: usize = 90;
 /// More than the lease.
 const WAIT: [&str; 2] = ["--wait", "60s"];
 
@@ -26,8 +28,26 @@ fn settings(hosts: &'static [&'static str]) -> Settings {
 struct Site<'a> {
     stage: &'a Stage,
     crowd: Crowd,
-    serves: u64,
     hosts: &'static [&'static str],
+    past: Past,
+    /// Whether a deployer was killed, and nobody has mended that yet.
+    cut_off: bool,
+}
+
+/// What has been in force: the releases took turns, so how many there were before says which.
+#[derive(Debug, Clone, Copy, Default)]
+struct Past {
+    /// The release in force; zero before the first.
+    serves: u64,
+    /// How many were in force before it, as rollbacks go.
+    before: usize,
+}
+
+impl Past {
+    fn comes(&mut self, release: u64) {
+        self.before += usize::from(self.serves != 0 && self.serves != release);
+        self.serves = release;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,13 +59,13 @@ async fn a_killed_deployer_leaves_a_site_that_serves_and_mends() {
     for release in 1..=2 {
         stage.push(release);
     }
-    at_each_step(&stage).await;
-    at_random(&stage).await;
+    let past = at_each_step(&stage).await;
+    at_random(&stage, past).await;
 }
 
 /// Before and after each step on one host. The short form takes some of them.
-async fn at_each_step(stage: &Stage) {
-    let mut site = Site::open(stage, &WEB[..1]).await;
+async fn at_each_step(stage: &Stage) -> Past {
+    let mut site = Site::open(stage, &WEB[..1], Past::default()).await;
     let apart = if crate::is_long() { 1 } else { 5 };
     let mut killed = 0;
     for boundary in (1..).step_by(apart) {
@@ -55,44 +75,58 @@ async fn at_each_step(stage: &Stage) {
         killed += 1;
         site.must_serve(&format!("killed at boundary {boundary}"))
             .await;
-        match killed % 2 {
+        let ended = match killed % 2 {
             0 => site.rolls_back().await,
             _ => site.deploys().await,
-        }
+        };
+        println!("then it {ended}");
         data::must_be_there(stage, site.hosts, &format!("boundary {boundary}"));
     }
     println!("killed at {killed} places between steps");
     assert!(killed > 3, "a deploy has more steps than that");
-    site.close().await;
+    site.close().await
 }
 
+/// What happens in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Deploy,
+    Rollback,
+    Bad,
+    Kill,
+}
+
+/// Each five rounds are these, so that no run goes without one of them.
+const DECK: [Round; 5] = [
+    Round::Deploy,
+    Round::Deploy,
+    Round::Rollback,
+    Round::Bad,
+    Round::Kill,
+];
+
 /// Deploys, rollbacks, bad releases and kills on three hosts, in a random order.
-async fn at_random(stage: &Stage) {
-    let mut site = Site::open(stage, &WEB).await;
-    let rounds = if crate::is_long() { 50 } else { 5 };
-    let mut random = Random(0x5eed_0001);
-    for round in 1..=rounds {
-        let what = match random.below(5) {
-            0 | 1 => {
-                site.deploys().await;
-                "deployed"
-            }
-            2 => {
-                site.rolls_back().await;
-                "went back"
-            }
-            3 => {
-                site.refuses("ui:exits").await;
-                "refused"
-            }
-            _ => match site.kill_at(1 + random.below(120)).await {
-                true => "killed",
+async fn at_random(stage: &Stage, past: Past) {
+    let mut random = Random::new();
+    println!("{SEED}={} repeats these rounds", random.0);
+    let mut site = Site::open(stage, &WEB, past).await;
+    let decks = if crate::is_long() { 10 } else { 1 };
+    let rounds = (0..decks).flat_map(|_| random.shuffled(DECK));
+    let rounds: Vec<Round> = rounds.collect();
+    for (index, round) in rounds.into_iter().enumerate() {
+        let what = match round {
+            Round::Deploy => site.deploys().await,
+            Round::Rollback => site.rolls_back().await,
+            Round::Bad => site.refuses("ui:exits").await,
+            Round::Kill => match site.kill_at(1 + random.below(STEPS)).await {
+                true => "was killed",
                 false => "deployed before it was to be killed",
             },
         };
-        println!("round {round}: {what}");
-        site.must_serve(&format!("round {round}")).await;
-        data::must_be_there(stage, site.hosts, &format!("round {round}"));
+        let when = format!("round {}", index + 1);
+        println!("{when}: {what}");
+        site.must_serve(&when).await;
+        data::must_be_there(stage, site.hosts, &when);
     }
     site.deploys().await;
     data::must_be_there(stage, site.hosts, "at the end");
@@ -100,10 +134,12 @@ async fn at_random(stage: &Stage) {
 }
 
 impl<'a> Site<'a> {
-    async fn open(stage: &'a Stage, hosts: &'static [&'static str]) -> Self {
+    /// Release 1 serves at these hosts, whatever was before.
+    async fn open(stage: &'a Stage, hosts: &'static [&'static str], mut past: Past) -> Self {
         project::write(&stage.project(), &settings(hosts));
         let first = run(stage, "deploy", 1, "").await.succeeds();
         println!("the first deploy took {:?}", first.took);
+        past.comes(1);
         for host in hosts {
             data::mark(stage, host);
         }
@@ -111,13 +147,20 @@ impl<'a> Site<'a> {
         Self {
             stage,
             crowd,
-            serves: 1,
             hosts,
+            past,
+            cut_off: false,
         }
     }
 
     fn other(&self) -> u64 {
-        3 - self.serves
+        3 - self.past.serves
+    }
+
+    /// Either may answer from now on.
+    fn expect_both(&self) {
+        self.crowd.expect(self.other());
+        self.crowd.expect(self.past.serves);
     }
 
     /// Deploys the other release and kills the deployer at so many beginnings and ends of steps.
@@ -125,8 +168,7 @@ impl<'a> Site<'a> {
     async fn kill_at(&mut self, boundary: usize) -> bool {
         let other = self.other();
         // Hosts may have either after it.
-        self.crowd.expect(other);
-        self.crowd.expect(self.serves);
+        self.expect_both();
         let release = other.to_string();
         let variables = [("RELEASE", release.as_str()), ("FAULT", "")];
         let arguments = ["deploy", "prod", "--json", WAIT[0], WAIT[1]];
@@ -148,65 +190,72 @@ impl<'a> Site<'a> {
                     "killed at {boundary}: {}",
                     event.chars().take(160).collect::<String>()
                 );
+                self.cut_off = true;
                 true
             }
             Err((code, said)) => {
                 assert_eq!(code, Some(0), "{said}");
-                self.crowd.expect(other);
-                self.serves = other;
+                self.must_all_serve(&[other]).await;
+                self.cut_off = false;
                 false
             }
         }
     }
 
-    async fn deploys(&mut self) {
+    async fn deploys(&mut self) -> &'static str {
         let other = self.other();
         self.crowd.expect(other);
         run(self.stage, "deploy", other, "").await.succeeds();
         self.must_all_serve(&[other]).await;
+        "deployed"
     }
 
-    /// To the release before, whichever that is after a kill.
-    async fn rolls_back(&mut self) {
-        let (other, same) = (self.other(), self.serves);
-        self.crowd.expect(other);
-        self.crowd.expect(same);
+    /// To the release before. After a kill that is what was in force, or the one before it where the
+    /// kill came before anything was written down.
+    async fn rolls_back(&mut self) -> &'static str {
+        let (other, same) = (self.other(), self.past.serves);
+        self.expect_both();
         let ran = run(self.stage, "rollback", 0, "").await;
-        if self.all_serve(1).await && ran.is_refused() {
-            // The kill came after the end of a deploy of release 1.
-            ran.refuses(&["there is no release before 1"]);
-        } else {
-            ran.succeeds();
+        if self.past.before == 0 && (!self.cut_off || ran.is_refused()) {
+            ran.refuses(&[&format!("no release was in force before {same}")]);
+            self.must_all_serve(&[same]).await;
+            return "had nothing to go back to";
         }
-        self.must_all_serve(&[other, same]).await;
+        ran.succeeds();
+        let before = self.past.before;
+        match self.cut_off {
+            true => self.must_all_serve(&[other, same]).await,
+            false => self.must_all_serve(&[other]).await,
+        }
+        let gone = usize::from(self.past.serves == other);
+        self.past.before = before.checked_sub(gone).unwrap();
+        "went back"
     }
 
-    async fn refuses(&mut self, fault: &str) {
-        let other = self.other();
-        // A deploy that was killed is brought to where it was first.
-        self.crowd.expect(other);
-        self.crowd.expect(self.serves);
+    async fn refuses(&mut self, fault: &str) -> &'static str {
+        let (other, same) = (self.other(), self.past.serves);
+        self.expect_both();
         let ran = run(self.stage, "deploy", other, fault).await;
         ran.refuses(&["the settings are incomplete"]);
-    }
-
-    async fn all_serve(&self, release: u64) -> bool {
-        let mut all = true;
-        for host in self.hosts {
-            all &= self.stage.serves(host).await == Ok(release);
+        match self.cut_off {
+            // The kill may have come when the deploy was over.
+            true => self.must_all_serve(&[other, same]).await,
+            false => self.must_all_serve(&[same]).await,
         }
-        all
+        "refused"
     }
 
-    /// All hosts serve one of these.
+    /// All hosts serve the same, one of these.
     async fn must_all_serve(&mut self, releases: &[u64]) {
         let first = self.stage.serves(self.hosts[0]).await;
         for host in self.hosts {
             assert_eq!(self.stage.serves(host).await, first, "{host}");
         }
-        self.serves = first.unwrap();
-        assert!(releases.contains(&self.serves), "{} serves", self.serves);
-        self.crowd.expect(self.serves);
+        let serves = first.unwrap();
+        assert!(releases.contains(&serves), "{serves} serves");
+        self.past.comes(serves);
+        self.cut_off = false;
+        self.crowd.expect(serves);
     }
 
     /// Every host serves something good, and nothing has failed.
@@ -218,9 +267,10 @@ impl<'a> Site<'a> {
         self.crowd.must_be_well(when);
     }
 
-    async fn close(self) {
+    async fn close(self) -> Past {
         let sent = self.crowd.leave_content(RATE).await;
         println!("{sent} requests, none failed");
+        self.past
     }
 }
 
@@ -231,15 +281,33 @@ async fn run(stage: &Stage, verb: &str, release: u64, fault: &str) -> Ran {
     stage.run(&arguments, &variables).await
 }
 
-/// Without order, and the same in each run.
+/// The variable that says with which number random rounds begin.
+const SEED: &str = "LOTSE_TEST_SEED";
+
+/// Without order, and the same for each seed.
 struct Random(u64);
 
 impl Random {
+    /// With the seed that is wanted, else another one in each run.
+    fn new() -> Self {
+        let wanted = std::env::var(SEED).ok();
+        let wanted = wanted.map(|seed| seed.parse().unwrap());
+        let now = || u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
+        Self(wanted.unwrap_or_else(now))
+    }
+
     fn below(&mut self, most: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % most
+    }
+
+    fn shuffled<T, const N: usize>(&mut self, mut all: [T; N]) -> [T; N] {
+        for last in (1..N).rev() {
+            all.swap(last, self.below(last + 1));
+        }
+        all
     }
 }

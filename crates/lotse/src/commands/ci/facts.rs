@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ci::{Compiled, Fetched, Input, Location, Purpose, Source};
 use clap::Args;
@@ -20,7 +21,7 @@ pub(crate) struct For {
     tag: Option<String>,
     /// What asks for the pipeline: push, web, schedule, api, trigger, …
     #[arg(long, default_value = "push")]
-    source: Source,
+    pub(super) source: Source,
     /// A variable of the project's settings (repeatable)
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = key_and_value)]
     variables: Vec<(String, String)>,
@@ -35,6 +36,28 @@ impl For {
             source: Source::Push,
             variables: Vec::new(),
         }
+    }
+
+    /// The variables that are given, as those of the project's settings.
+    pub(super) fn settings(&self) -> Vec<Variable> {
+        let variable = |(key, value): &(String, String)| Variable::public(key, value);
+        self.variables.iter().map(variable).collect()
+    }
+
+    /// The branch or tag; what is checked out below `root`, when none is named.
+    pub(super) fn git_ref(&self, root: &Path) -> Result<GitRef, Failure> {
+        let parsed = match (&self.tag, &self.git_ref) {
+            (Some(tag), _) => GitRef::tag(tag.as_str()),
+            (None, Some(name)) if name.starts_with("refs/") => name.parse(),
+            (None, Some(name)) => GitRef::branch(name.as_str()),
+            (None, None) => GitRef::branch(checked_out(root).unwrap_or_else(|| "main".to_owned())),
+        };
+        parsed.map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// Whether the pipeline is for what is checked out.
+    pub(super) fn is_here(&self) -> bool {
+        self.tag.is_none() && self.git_ref.is_none()
     }
 }
 
@@ -53,15 +76,14 @@ pub(crate) fn compile(file: &Path, what: &For, purpose: Purpose) -> Result<Compi
         Some("-") => "<stdin>".to_owned(),
         _ => file.display().to_string(),
     };
-    let git_ref = git_ref(what, &root)?;
+    let git_ref = what.git_ref(&root)?;
     let mut input = Input::new(name, text, git_ref);
     input.purpose = purpose;
     input.source = what.source;
     if input.text.contains("exists") || input.text.contains("include") {
         input.tree = tree(&root);
     }
-    let variable = |(key, value): &(String, String)| Variable::public(key, value);
-    input.variables.project = what.variables.iter().map(variable).collect();
+    input.variables.project = what.settings();
     input.variables.predefined = predefined(&input);
     Ok(ci::compile_with(input, |location| fetch(&root, location)))
 }
@@ -94,21 +116,15 @@ fn root(file: &Path) -> PathBuf {
     found.unwrap_or(folder)
 }
 
-fn git_ref(what: &For, root: &Path) -> Result<GitRef, Failure> {
-    let parsed = match (&what.tag, &what.git_ref) {
-        (Some(tag), _) => GitRef::tag(tag.as_str()),
-        (None, Some(name)) if name.starts_with("refs/") => name.parse(),
-        (None, Some(name)) => GitRef::branch(name.as_str()),
-        (None, None) => GitRef::branch(checked_out(root).unwrap_or_else(|| "main".to_owned())),
-    };
-    parsed.map_err(|error| Failure::usage(error.to_string()))
-}
-
-/// The branch that is checked out, as git's HEAD says.
+/// The branch that is checked out, if one is.
 fn checked_out(root: &Path) -> Option<String> {
-    let head = fs_err::read_to_string(root.join(".git/HEAD")).ok()?;
-    let branch = head.trim().strip_prefix("ref: refs/heads/")?;
-    Some(branch.to_owned())
+    let output = Command::new("git")
+        .args(["symbolic-ref", "--quiet", "--short", "HEAD"])
+        .current_dir(root)
+        .output()
+        .ok()?;
+    let branch = String::from_utf8(output.stdout).ok()?;
+    Some(branch.trim().to_owned()).filter(|branch| output.status.success() && !branch.is_empty())
 }
 
 fn predefined(input: &Input) -> Vec<Variable> {

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use pipeline::{Simulation, Snapshot, Status, Step};
 
 use super::facts::{self, For};
+use super::tone;
 use crate::output::{Failure, Screen, Tone};
 
 /// Play a pipeline through: statuses after its creation and after each event
@@ -90,14 +91,4 @@ fn show(
         }
     }
     Ok(())
-}
-
-fn tone(status: Status) -> Tone {
-    match status {
-        Status::Success => Tone::Good,
-        Status::Failed => Tone::Bad,
-        Status::Running | Status::Pending | Status::Canceling => Tone::Busy,
-        Status::Manual | Status::Scheduled | Status::WaitingForResource => Tone::Waiting,
-        Status::Created | Status::Preparing | Status::Canceled | Status::Skipped => Tone::Quiet,
-    }
 }

@@ -6,9 +6,8 @@ use futures_util::StreamExt as _;
 use reqwest::Method;
 
 use super::Target;
-use super::plain::Filter;
 use crate::client::{Events, Job, typed};
-use crate::output::{Failure, Screen};
+use crate::output::{Failure, Filter, Screen};
 
 /// How the log is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use deploy::release::Kind;
 use deploy::{HostSeen, Intent, Observed, Release, ReleaseNumber, Way};
 use serde::Serialize;
 
-use crate::environment::containers;
+use crate::environment::{containers, serve};
 use crate::output::{Screen, Tone};
 
 /// One host.
@@ -88,7 +88,7 @@ impl HostStatus {
         let services = self.services.iter();
         let well = services
             .filter(|service| service.kind != Kind::Once)
-            .all(|service| containers(service.wanted, &service.containers).0 == Tone::Good);
+            .all(|service| serve(service.wanted, &service.containers));
         let number = self.in_force.as_ref().map(|title| title.number);
         let published = self
             .edge

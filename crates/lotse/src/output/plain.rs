@@ -5,7 +5,7 @@
 //! of GitLab's collapsible sections (`section_start:TIME:NAME\r ESC[0K`) go as well.
 
 /// Where in the log we are; it comes in pieces of any length.
-pub(super) struct Filter {
+pub(crate) struct Filter {
     colour: bool,
     state: State,
     held: Vec<u8>,
@@ -37,7 +37,7 @@ const LONGEST: usize = 256;
 const MARKS: [&[u8]; 2] = [b"section_start:", b"section_end:"];
 
 impl Filter {
-    pub(super) fn new(colour: bool) -> Self {
+    pub(crate) fn new(colour: bool) -> Self {
         Self {
             colour,
             state: State::LineStart,
@@ -46,7 +46,7 @@ impl Filter {
     }
 
     /// What is left of this piece, as far as it is clear.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut output = Vec::with_capacity(bytes.len());
         for &byte in bytes {
             self.step(byte, &mut output);
@@ -55,7 +55,7 @@ impl Filter {
     }
 
     /// What was held at the end of the log.
-    pub(super) fn finish(&mut self) -> Vec<u8> {
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
         match self.state {
             State::LineStart => std::mem::take(&mut self.held),
             _ => Vec::new(),
