@@ -48,4 +48,6 @@ lint:
 
 bench:
 	@scripts/setup bench
+	cargo bench --package ci --bench compile
+	cargo bench --package pipeline --bench processing
 	cargo bench --package lotse --bench figures --bench proxies --bench deploys

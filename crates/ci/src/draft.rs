@@ -39,6 +39,8 @@ pub(crate) struct Draft {
     pub(crate) fate: Fate,
 }
 
+/// The longest name of a job, in characters.
+const MAX_NAME: usize = 255;
 /// The longest delay, in seconds.
 const WEEK: u64 = 7 * 24 * 60 * 60;
 
@@ -238,6 +240,12 @@ fn stage(own: &Map, globals: &Globals, report: &mut Report) -> Option<usize> {
 }
 
 fn check_job(entry: &Entry, own: &Map, context: &Context<'_>, report: &mut Report) {
+    let length = entry.key.chars().count();
+    if length > MAX_NAME {
+        let message =
+            format!("a job's name has {length} characters; at most {MAX_NAME} are allowed");
+        report.add(Problem::error("out-of-range", entry.span, message));
+    }
     check_map(&entry.value, &JOB, &What::job(&entry.key), report);
     for inner in &own.entries {
         check_misplaced(inner, report);
@@ -356,16 +364,7 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
             );
         }
     }
-    let job = format!("job `{}`", entry.key);
-    check_delay(own, entry.span, &job, report);
-    if let Some(rules) = given("rules") {
-        let rule = format!("a rule of {job}");
-        for node in read::named_items(rules) {
-            if let Some(map) = node.as_map() {
-                check_delay(map, node.span, &rule, report);
-            }
-        }
-    }
+    check_delays(entry, own, report);
     if let Some(artifacts) = given("artifacts")
         && let Some(node) = artifacts.get("expose_as")
         && artifacts.get("paths").is_none()
@@ -374,6 +373,26 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
         report.add(Problem::error("artifacts", node.span, message));
     }
     check_trigger(own, report);
+}
+
+fn check_delays(entry: &Entry, own: &Map, report: &mut Report) {
+    let job = format!("job `{}`", entry.key);
+    let Some(rules) = own.get("rules").filter(|node| !node.is_null()) else {
+        return check_delay(own, entry.span, &job, report);
+    };
+    let delayed = read::when(own) == Some(When::Delayed);
+    let when = own.get("when").filter(|_| delayed);
+    if let Some(node) = own.get("start_in").filter(|node| !node.is_null()).or(when) {
+        let message = format!("{job} has `rules`: a delay belongs into them");
+        let problem = Problem::error("start-in", node.span, message);
+        report.add(problem.hint("write `when: delayed` and `start_in` into the rule"));
+    }
+    let rule = format!("a rule of {job}");
+    for node in read::named_items(rules) {
+        if let Some(map) = node.as_map() {
+            check_delay(map, node.span, &rule, report);
+        }
+    }
 }
 
 /// `start_in` belongs to `when: delayed`, in a job as in a rule.

@@ -1,9 +1,7 @@
 //! `lotse ci run`: the pipeline of the work tree, on this machine.
 
 mod choose;
-mod place;
 mod show;
-mod worktree;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,10 +18,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::facts::{self, For};
+use super::worktree::{Copy, WorkTree};
 use crate::output::{Failure, Screen};
 use choose::{Chosen, Wish};
 use show::Display;
-use worktree::{Copy, WorkTree};
 
 /// The file that says what to do.
 const CONFIG_FILE: &str = ".gitlab-ci.yml";
@@ -206,7 +204,7 @@ fn start_runner(
         concurrent: u32::try_from(at_once).unwrap_or(2),
         directory: folder.join("runner"),
         shell: None,
-        output_limit_kib: 1 << 20,
+        output_limit_kib: 64 << 10,
         ca_file: None,
         environment: std::collections::BTreeMap::new(),
     };
