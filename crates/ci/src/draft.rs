@@ -108,7 +108,10 @@ impl Draft {
                 }
             },
             None => {
-                if let Err(keyword) = policy::allows(&self.map, context.facts, &scope, report) {
+                let workflow = context.globals.workflow.as_ref();
+                let decided = workflow.is_some_and(|workflow| workflow.get("rules").is_some());
+                let allowed = policy::allows(&self.map, decided, context.facts, &scope, report);
+                if let Err(keyword) = allowed {
                     let span = given(keyword).map_or(self.span, |node| node.span);
                     let reason = match given(keyword) {
                         Some(_) => format!("its `{keyword}` says no"),
@@ -135,7 +138,8 @@ impl Draft {
         self.variables
             .extend(read::variables(of_rule.get("variables"), report));
         let allow = of_rule.get("allow_failure").or(self.get("allow_failure"));
-        let optional = when == When::Manual && rule.is_none();
+        // The job's own word counts here, not its rule's: so GitLab decides it before it knows the rule.
+        let optional = read::when(&self.map) == Some(When::Manual);
         Fate::Runs(Terms {
             when,
             start_in: read::seconds(of_rule, "start_in")
