@@ -69,6 +69,18 @@ pub trait RegistryKeys: Send + Sync {
     /// The credentials for an image's registry, nothing when there are none for it; or why they
     /// cannot be had, in words.
     fn credentials<'a>(&'a self, image: &'a ImageRef) -> Asking<'a>;
+
+    /// All that are known.
+    fn all(&self) -> Pin<Box<dyn Future<Output = Logins> + Send + '_>>;
+}
+
+/// Credentials of all registries that are known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Logins {
+    /// By registry, in the engine's words.
+    pub known: BTreeMap<String, Credentials>,
+    /// Why others cannot be had, in words.
+    pub failed: Vec<String>,
 }
 
 /// Credentials that are being asked for.
