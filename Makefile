@@ -38,7 +38,7 @@ test-release: release setup
 	LOTSE_PROGRAM=$(released) cargo test --package lotse --test edge_container
 
 test: setup
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 lint:
 	@scripts/setup build
@@ -48,4 +48,6 @@ lint:
 
 bench:
 	@scripts/setup bench
+	cargo bench --package ci --bench compile
+	cargo bench --package pipeline --bench processing
 	cargo bench --package lotse --bench figures --bench proxies --bench deploys

@@ -33,6 +33,7 @@ use tokio::sync::{OnceCell, mpsc};
 
 use crate::keep::Keeper;
 use crate::owner::Owner;
+use look::Phase;
 use stack::Remains;
 use standing::Update;
 use traffic::Switch;
@@ -69,6 +70,18 @@ pub trait RegistryKeys: Send + Sync {
     /// The credentials for an image's registry, nothing when there are none for it; or why they
     /// cannot be had, in words.
     fn credentials<'a>(&'a self, image: &'a ImageRef) -> Asking<'a>;
+
+    /// All that are known.
+    fn all(&self) -> Pin<Box<dyn Future<Output = Logins> + Send + '_>>;
+}
+
+/// Credentials of all registries that are known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Logins {
+    /// By registry, in the engine's words.
+    pub known: BTreeMap<String, Credentials>,
+    /// Why others cannot be had, in words.
+    pub failed: Vec<String>,
 }
 
 /// Credentials that are being asked for.
@@ -173,8 +186,12 @@ impl Hands {
             Step::RetireStanding { service } => self.retire_standing(service).await,
             Step::RunOnce { release, service } => self.run_once(of(release)?, service).await,
             Step::Start { release, services } => self.start(of(release)?, services).await,
-            Step::Await { waits, .. } => match self.look(waits, false, told).await? {},
-            Step::Watch { waits, .. } => match self.look(waits, true, told).await? {},
+            Step::Await { waits, settle, .. } => {
+                match self.look(waits, Phase::Settling(*settle), told).await? {}
+            }
+            Step::Watch { waits, time } => {
+                match self.look(waits, Phase::Watched(*time), told).await? {}
+            }
             Step::Probe { probes, deadline } => self.probe(probes, *deadline).await,
             Step::Switch {
                 routes,

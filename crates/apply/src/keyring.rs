@@ -6,20 +6,23 @@
 mod config;
 mod helper;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
 
 use docker::ImageRef;
 use docker::image::Credentials;
 use tokio::sync::Mutex;
 
-use crate::hands::{Asking, RegistryKeys};
+use crate::hands::{Asking, Logins, RegistryKeys};
 use config::Config;
 
 /// The registry of images without one, as `docker login` calls it.
 const HUB: &str = "index.docker.io";
+/// The same, as a build's engine looks it up.
+const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
 
 /// Credentials by registry. Each registry is looked up once.
 pub struct Keyring {
@@ -80,7 +83,34 @@ impl Keyring {
     /// # Errors
     /// When a file or a helper that would know cannot be asked.
     pub async fn of(&self, image: &ImageRef) -> Result<Option<Credentials>, KeyringError> {
-        let registry = registry_of(image);
+        self.of_registry(registry_of(image)).await
+    }
+
+    /// Who comes to each registry that something is known about. A build may pull from any of them.
+    pub async fn all(&self) -> Logins {
+        let mut registries: BTreeSet<String> = self.given.keys().cloned().collect();
+        let mut logins = Logins::default();
+        if let Some(folder) = &self.folder {
+            match Config::read(&folder.join("config.json")) {
+                Ok(config) => registries.extend(config.registries()),
+                Err(error) => logins.failed.push(error.to_string()),
+            }
+        }
+        for registry in registries {
+            let name = match registry.as_str() {
+                HUB => HUB_ADDRESS.to_owned(),
+                host => host.to_owned(),
+            };
+            match self.of_registry(registry).await {
+                Ok(Some(who)) => drop(logins.known.insert(name, who)),
+                Ok(None) => {}
+                Err(error) => logins.failed.push(error.to_string()),
+            }
+        }
+        logins
+    }
+
+    async fn of_registry(&self, registry: String) -> Result<Option<Credentials>, KeyringError> {
         if let Some(credentials) = self.given.get(&registry) {
             return Ok(Some(credentials.clone()));
         }
@@ -116,6 +146,10 @@ impl Keyring {
 impl RegistryKeys for Keyring {
     fn credentials<'a>(&'a self, image: &'a ImageRef) -> Asking<'a> {
         Box::pin(async { self.of(image).await.map_err(|error| error.to_string()) })
+    }
+
+    fn all(&self) -> Pin<Box<dyn Future<Output = Logins> + Send + '_>> {
+        Box::pin(self.all())
     }
 }
 
@@ -244,6 +278,35 @@ esac
             is("helped", "s3")
         );
         assert_eq!(check(store, "unknown.example.org/a").await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn all_that_is_known() {
+        let config = r#"{"credHelpers": {"known.example.org": "test", "broken.example.org": "test"},
+            "auths": {"https://index.docker.io/v1/": {"auth": "aHViOng="}, "empty.example.org": {}}}"#;
+        let folder = folder(config);
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let keyring = Keyring::new(Some(folder.path().to_owned()), Some(path.into()));
+        let given = Credentials {
+            user: "job".to_owned(),
+            password: Secret::new("s"),
+        };
+        let logins = keyring.with("job.example.org:5000", given).all().await;
+        let known: Vec<_> = logins
+            .known
+            .iter()
+            .map(|(registry, who)| (registry.as_str(), who.user.as_str()))
+            .collect();
+        let expected = [
+            ("https://index.docker.io/v1/", "hub"),
+            ("job.example.org:5000", "job"),
+            ("known.example.org", "helped"),
+        ];
+        assert_eq!(known, expected);
+        let [failed] = logins.failed.as_slice() else {
+            panic!("{logins:?}");
+        };
+        assert!(failed.contains("the safe is locked"), "{failed}");
     }
 
     #[tokio::test]

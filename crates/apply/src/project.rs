@@ -3,6 +3,7 @@
 //!
 //! It is for workshops, not for hosts that serve: there, a release stands beside the one before.
 
+mod build;
 mod down;
 mod error;
 mod images;
@@ -12,6 +13,7 @@ mod up;
 mod wait;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use compose::Project;
 use compose::project::ServiceName;
@@ -21,9 +23,11 @@ use futures_util::future::try_join_all;
 
 use crate::hands::RegistryKeys;
 
+pub use build::Build;
 pub use down::Down;
 pub use error::ProjectError;
-pub use up::{Changed, Up};
+pub use images::image_name;
+pub use up::{Builds, Changed, Up};
 
 /// Compose's labels; other tools find projects by them.
 pub mod label {
@@ -109,19 +113,53 @@ impl OnEngine<'_> {
         Ok(listed)
     }
 
-    /// Stops the containers of these services (of all, without one).
+    /// Stops the containers of these services (of all, without one), within `grace` in place of
+    /// their own time.
     ///
     /// # Errors
     /// When the engine does not answer, or there is no such service.
-    pub async fn stop(&self, services: &[ServiceName], tell: Tell<'_>) -> Result<(), ProjectError> {
-        let stopping = self.listed(services).await?;
+    pub async fn stop(
+        &self,
+        services: &[ServiceName],
+        grace: Option<Duration>,
+        tell: Tell<'_>,
+    ) -> Result<(), ProjectError> {
+        let stopping = self.running(services).await?;
         let stopping = stopping.iter().map(|found| async {
-            if_found(self.engine.stop_container(&found.id, None).await)?;
+            if_found(self.engine.stop_container(&found.id, grace).await)?;
             tell(format!("{} stopped", found.name));
             Ok::<_, DockerError>(())
         });
         try_join_all(stopping).await?;
         Ok(())
+    }
+
+    /// Ends the containers of these services (of all, without one) at once.
+    ///
+    /// # Errors
+    /// As those of [`OnEngine::stop`].
+    pub async fn kill(&self, services: &[ServiceName], tell: Tell<'_>) -> Result<(), ProjectError> {
+        let killing = self.running(services).await?;
+        let killing = killing.iter().map(|found| async {
+            match self.engine.kill_container(&found.id, "SIGKILL").await {
+                // It has ended meanwhile.
+                Err(error) if error.is_conflict() || error.is_not_found() => {}
+                outcome => outcome?,
+            }
+            tell(format!("{} killed", found.name));
+            Ok::<_, DockerError>(())
+        });
+        try_join_all(killing).await?;
+        Ok(())
+    }
+
+    async fn running(
+        &self,
+        services: &[ServiceName],
+    ) -> Result<Vec<ContainerSummary>, ProjectError> {
+        let mut listed = self.listed(services).await?;
+        listed.retain(|found| !matches!(found.state.as_str(), "created" | "exited" | "dead"));
+        Ok(listed)
     }
 
     /// Pulls the images of these services (of all, without one).

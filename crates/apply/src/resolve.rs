@@ -19,8 +19,8 @@ use model::Secret;
 use crate::hands::RegistryKeys;
 use crate::keyring::registry_of;
 
-pub(crate) use files::content;
 pub use files::read as files;
+pub(crate) use files::{bounded, content};
 
 /// Questions to registries at a time.
 const AT_A_TIME: usize = 8;
@@ -97,8 +97,8 @@ pub async fn images(
 fn question(service: &Service) -> Result<Question, String> {
     let Some(image) = &service.image else {
         return Err(
-            "it is only built, and hosts build nothing: give it a name in `image`, build it and \
-             push it before"
+            "it is only built, and hosts build nothing: give it a name in `image`, then build it \
+             (`lotse compose build`) and push it before"
                 .to_owned(),
         );
     };

@@ -10,7 +10,7 @@ use model::Variable;
 use crate::assemble::assemble;
 use crate::draft::{Context, Draft, Fate};
 use crate::extend::extend;
-use crate::globals::Globals;
+use crate::globals::{Globals, without_empty};
 use crate::load::Loader;
 use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
@@ -93,7 +93,7 @@ pub fn compile(input: &Input) -> Compiled {
             true => reference::resolve(tree, &mut report),
             false => tree,
         };
-        done = jobs(tree, &outside, &facts, &mut report);
+        done = jobs(without_empty(tree), &outside, &facts, &mut report);
     }
     let graph = done
         .graph

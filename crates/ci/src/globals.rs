@@ -61,6 +61,29 @@ impl Globals {
     }
 }
 
+/// The file without keywords that are there and empty: those are not given at all, so that a job can
+/// take back what it extends and gets what `default` says (GitLab takes each entry that is null for
+/// unspecified).
+pub(crate) fn without_empty(mut tree: Map) -> Map {
+    let is_empty = |entry: &Entry| entry.value.is_null();
+    tree.entries
+        .retain(|entry| !is_empty(entry) || GLOBAL.key(&entry.key).is_none());
+    for entry in &mut tree.entries {
+        let known = match &*entry.key {
+            "default" => &DEFAULT,
+            key if GLOBAL.key(key).is_some() => continue,
+            _ => &crate::schema::JOB,
+        };
+        let empty = |inner: &Entry| is_empty(inner) && known.key(&inner.key).is_some();
+        if let Value::Map(map) = &mut entry.value.value
+            && map.entries.iter().any(empty)
+        {
+            Arc::make_mut(map).entries.retain(|inner| !empty(inner));
+        }
+    }
+    tree
+}
+
 fn check_entry(entry: &Entry, report: &mut Report) {
     if entry.key.starts_with('.') || &*entry.key == "include" {
         return;

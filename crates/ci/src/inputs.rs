@@ -156,9 +156,9 @@ pub(crate) fn values(
         let what = format!("input `{}`", entry.key);
         match given.get(&entry.key) {
             Some(value) => {
-                if fits(value, &entry.value, &what, report) {
-                    values.insert(Arc::clone(&entry.key), value.clone());
-                }
+                // One that does not fit is known all the same: its uses are not wrong.
+                fits(value, &entry.value, &what, report);
+                values.insert(Arc::clone(&entry.key), value.clone());
             }
             None => match default(&entry.value, &values, &report.patterns) {
                 Some(value) => {
@@ -171,6 +171,8 @@ pub(crate) fn values(
                             .note(entry.span, "the input")
                             .hint("give it under `inputs` of the include, or give it a `default`"),
                     );
+                    let nothing = Node::new(Value::Null, entry.span);
+                    values.insert(Arc::clone(&entry.key), nothing);
                 }
             },
         }

@@ -14,7 +14,7 @@ use crate::report::{Problem, Report};
 use crate::rules::texts;
 use crate::schema::duration;
 use crate::{AutoCancel, JobFailureCancel, NewCommitCancel};
-use yaml::{Map, Node, Value, to_json};
+use yaml::{Entry, Map, Node, Value, to_json};
 
 pub(crate) fn text(map: &Map, key: &str) -> Option<String> {
     map.get(key)?.scalar_text().map(|text| text.to_string())
@@ -90,11 +90,27 @@ pub(crate) fn variables(node: Option<&Node>, report: &mut Report) -> Vec<Variabl
             warn_of_number(&entry.key, node, report);
         }
         let text = value.and_then(Node::scalar_text).unwrap_or_default();
+        check_options(entry, value, report);
         let variable = Variable::public(&*entry.key, &*text);
         let raw = entry.value.get("expand").and_then(Node::as_bool) == Some(false);
         all.push(if raw { variable.raw() } else { variable });
     }
     all
+}
+
+/// A value that may be chosen when a pipeline is started is one of the options.
+fn check_options(entry: &Entry, value: Option<&Node>, report: &mut Report) {
+    let options = entry.value.get("options").and_then(Node::as_list);
+    let (Some(options), Some(value)) = (options, value) else {
+        return;
+    };
+    let text = value.scalar_text();
+    let names: Vec<_> = options.iter().filter_map(Node::scalar_text).collect();
+    if !text.as_ref().is_some_and(|text| names.contains(text)) {
+        let message = format!("the value of `{}` is none of its `options`", entry.key);
+        let problem = Problem::error("wrong-value", value.span, message);
+        report.add(problem.hint(format!("use one of {}", names.join(", "))));
+    }
 }
 
 fn warn_of_number(name: &str, node: &Node, report: &mut Report) {
@@ -174,7 +190,7 @@ fn service(node: &Node, report: &mut Report) -> Service {
 
 pub(crate) fn artifacts(map: &Map) -> Artifacts {
     let reports = map.get("reports").and_then(Node::as_map);
-    let report = |entry: &yaml::Entry| {
+    let report = |entry: &Entry| {
         let paths = entry.value.get("path").unwrap_or(&entry.value);
         (entry.key.to_string(), strings(Some(paths)))
     };
@@ -266,7 +282,7 @@ pub(crate) fn release(map: &Map) -> Release {
 }
 
 pub(crate) fn id_tokens(map: &Map) -> BTreeMap<String, IdToken> {
-    let token = |entry: &yaml::Entry| {
+    let token = |entry: &Entry| {
         let aud = strings(entry.value.get("aud"));
         (entry.key.to_string(), IdToken { aud })
     };

@@ -5,18 +5,88 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ci::{Changes, Compiled, Fetched, Input, Job, Location, Purpose};
 use model::{GitRef, Variable};
+use regex::Regex;
 use serde_json::Value;
 
 #[test]
 fn cases() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     testkit::golden::cases(&folder, 60, check);
+}
+
+/// Each code that the compiler gives has a case that shows it.
+#[test]
+fn every_diagnostic_has_a_case() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = Regex::new(r#"Problem::(?:error|warning|danger)\(\s*"([a-z-]+)""#).unwrap();
+    let shown = Regex::new(r"(?m)^(?:error|warning|danger)\[([a-z-]+)\]: ").unwrap();
+    let given = found(&code, &[root.join("src"), root.join("../yaml/src")]);
+    assert!(given.len() > 30, "{given:?}");
+    let shown = found(&shown, &[root.join("tests/cases")]);
+    let missing: Vec<_> = given.difference(&shown).collect();
+    // Compose files have it: tags mean nothing in GitLab's.
+    assert_eq!(missing, ["yaml-tag"]);
+}
+
+/// Each keyword that the language's schema knows is used in a case.
+#[test]
+fn every_keyword_has_a_case() {
+    let mut keywords = BTreeSet::new();
+    properties(&ci::json_schema(), &mut keywords);
+    assert!(keywords.len() > 140, "{keywords:?}");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let inputs: Vec<_> = fs_err::read_dir(folder)
+        .unwrap()
+        .map(|entry| fs_err::read_to_string(entry.unwrap().path()).unwrap())
+        .map(|text| text.split("----------\n").next().unwrap().to_owned())
+        .collect();
+    let inputs = inputs.concat();
+    let key = Regex::new(r"([A-Za-z_0-9]+):").unwrap();
+    let used: BTreeSet<_> = (key.captures_iter(&inputs))
+        .map(|one| one[1].to_owned())
+        .collect();
+    let missing: Vec<_> = keywords.difference(&used).collect();
+    // It is for editors, not of the language.
+    assert_eq!(missing, ["$schema"]);
+}
+
+/// The names under `properties`, however deep.
+fn properties(schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Object(properties)) = map.get("properties") {
+                found.extend(properties.keys().cloned());
+            }
+            map.values().for_each(|inner| properties(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| properties(inner, found)),
+        _ => {}
+    }
+}
+
+/// What the pattern's group is in the files of folders.
+fn found(pattern: &Regex, folders: &[PathBuf]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = folders.to_vec();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(
+                fs_err::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
+        let text = fs_err::read_to_string(path).unwrap();
+        found.extend(pattern.captures_iter(&text).map(|one| one[1].to_owned()));
+    }
+    found
 }
 
 fn check(text: &str) -> String {
@@ -57,6 +127,14 @@ fn input(main: &str, others: &BTreeMap<String, String>) -> Input {
             "source" => input.source = value.parse().unwrap(),
             "purpose" => input.purpose = Purpose::Check,
             "changes" => input.changes = Changes::Files(list()),
+            "compared" => {
+                let (name, files) = value.split_once('=').unwrap();
+                let files = files.split(", ").map(str::to_owned).collect();
+                input.changes = Changes::Compared {
+                    files: Vec::new(),
+                    refs: BTreeMap::from([(name.to_owned(), files)]),
+                };
+            }
             "tree" => input.tree = Some(list()),
             "setting" => input.variables.project.push(variable(value)),
             "input" => {

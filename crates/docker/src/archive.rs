@@ -3,7 +3,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -39,23 +40,43 @@ impl Archive {
             Source::Whole(bytes) => stream::iter(slices(bytes).map(Ok)).boxed(),
             Source::Stream(chunks) => chunks,
         };
+        let end = sent.clone();
         let counted = chunks.inspect(move |chunk| count.add(chunk));
+        let counted = counted.chain(stream::poll_fn(move |_| {
+            end.is_whole.store(true, Ordering::Relaxed);
+            Poll::Ready(None)
+        }));
         (bollard::body_try_stream(counted), sent)
     }
 }
 
 /// How many bytes of an archive have been sent: a slow way is no dead one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sent(Arc<AtomicUsize>);
+pub(crate) struct Sent {
+    bytes: Arc<AtomicUsize>,
+    is_whole: Arc<AtomicBool>,
+}
 
 impl Sent {
+    /// Of what has no archive.
+    pub(crate) fn whole() -> Self {
+        let sent = Self::default();
+        sent.is_whole.store(true, Ordering::Relaxed);
+        sent
+    }
+
     pub(crate) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is left to send.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole.load(Ordering::Relaxed)
     }
 
     fn add(&self, chunk: &io::Result<Bytes>) {
         let size = chunk.as_ref().map_or(0, Bytes::len);
-        self.0.fetch_add(size, Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
-//! Images: pulled, made of archives, named, removed.
+//! Images: pulled, built, made of archives, named, removed.
 
+mod build;
 mod distribution;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::filter::Filter;
 use crate::name::ImageRef;
 use crate::time::timestamp;
 
+pub use build::{BuildContext, BuildProgress, BuildSpec};
 pub use distribution::Distribution;
 
 /// An image of an engine.
@@ -302,27 +304,39 @@ fn summary(seen: wire::ImageSummary) -> Option<ImageSummary> {
 
 fn credentials(who: &Credentials, image: &ImageRef) -> DockerCredentials {
     let registry = image.repository().split('/').next();
+    credentials_for(who, registry.unwrap_or_default())
+}
+
+fn credentials_for(who: &Credentials, registry: &str) -> DockerCredentials {
     if who.user == Credentials::IDENTITY_TOKEN {
         return DockerCredentials {
             identitytoken: Some(who.password.expose().to_owned()),
-            serveraddress: registry.map(str::to_owned),
+            serveraddress: Some(registry.to_owned()),
             ..Default::default()
         };
     }
     DockerCredentials {
         username: Some(who.user.clone()),
         password: Some(who.password.expose().to_owned()),
-        serveraddress: registry.map(str::to_owned),
+        serveraddress: Some(registry.to_owned()),
         ..Default::default()
     }
 }
 
 fn progress(step: wire::CreateImageInfo) -> Progress {
-    let detail = step.progress_detail.unwrap_or_default();
+    progress_of(step.id, step.status, step.progress_detail)
+}
+
+fn progress_of(
+    id: Option<String>,
+    status: Option<String>,
+    detail: Option<wire::ProgressDetail>,
+) -> Progress {
+    let detail = detail.unwrap_or_default();
     let unsigned = |bytes: Option<i64>| bytes.and_then(|bytes| bytes.try_into().ok());
     Progress {
-        layer: step.id.unwrap_or_default(),
-        status: step.status.unwrap_or_default(),
+        layer: id.unwrap_or_default(),
+        status: status.unwrap_or_default(),
         done: unsigned(detail.current),
         total: unsigned(detail.total),
     }

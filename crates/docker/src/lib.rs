@@ -9,6 +9,7 @@ mod address;
 mod connector;
 mod engine;
 mod error;
+mod lines;
 mod name;
 mod version;
 
@@ -32,6 +33,7 @@ pub use connector::{ByteStream, Connecting, Connector, TcpConnector, UnixConnect
 pub use engine::{Engine, Patience};
 pub use error::{DockerError, Problem, if_found};
 pub use filter::Filter;
+pub use lines::Lines;
 pub use name::{ImageRef, Name, NameError};
 pub use tls::{TlsError, TlsFiles};
 pub use version::{ApiVersion, EngineVersion};

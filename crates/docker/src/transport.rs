@@ -86,16 +86,19 @@ impl Transport {
         parse(&answer)
     }
 
-    async fn answer(&self, request: Request<Body>) -> Result<Bytes, Problem> {
+    /// Sends a request whose answer is read as it comes.
+    pub(crate) async fn start(&self, request: Request<Body>) -> Result<Incoming, Problem> {
         let answer = self.send(request).await?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), ENOUGH).collect().await;
-        let body = body.map_err(|error| Problem::Broken(error.to_string()))?;
-        let body = body.to_bytes();
+        let body = answer.into_body();
         match status.is_success() {
             true => Ok(body),
-            false => Err(refusal(status.as_u16(), &body)),
+            false => Err(refusal(status.as_u16(), &whole(body).await?)),
         }
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Bytes, Problem> {
+        whole(self.start(request).await?).await
     }
 
     async fn open(&self) -> Result<Box<dyn ByteStream>, Reply> {
@@ -119,6 +122,12 @@ impl Transport {
         mend_credentials(&mut request);
         Ok(request)
     }
+}
+
+async fn whole(body: Incoming) -> Result<Bytes, Problem> {
+    let body = Limited::new(body, ENOUGH).collect().await;
+    let body = body.map_err(|error| Problem::Broken(error.to_string()))?;
+    Ok(body.to_bytes())
 }
 
 /// The Engine reads credentials in base64's alphabet for addresses (RFC 4648, section 5), and takes

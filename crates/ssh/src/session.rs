@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use russh::client::{self, DisconnectReason, Handle, Handler, Msg};
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Handle, Handler, Msg};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure, Disconnect, Error as Wrong, Preferred};
 use socket2::SockRef;
@@ -277,8 +277,35 @@ impl From<Wrong> for Ended {
     }
 }
 
+/// Channels are opened by us alone: a host that asks for one gets none. russh accepts what is not
+/// refused.
+macro_rules! refuse {
+    ($($open:ident($($what:ty),*);)*) => {$(
+        async fn $open(
+            &mut self,
+            _channel: Channel<Msg>,
+            $(_: $what,)*
+            reply: ChannelOpenHandle,
+            _session: &mut client::Session,
+        ) -> Result<(), Ended> {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            Ok(())
+        }
+    )*};
+}
+
 impl Handler for Guard {
     type Error = Ended;
+
+    refuse! {
+        server_channel_open_session();
+        server_channel_open_agent_forward();
+        server_channel_open_forwarded_tcpip(&str, u32, &str, u32);
+        server_channel_open_forwarded_streamlocal(&str);
+        server_channel_open_direct_tcpip(&str, u32, &str, u32);
+        server_channel_open_direct_streamlocal(&str);
+        server_channel_open_x11(&str, u32);
+    }
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Ended> {
         let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {

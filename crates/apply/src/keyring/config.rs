@@ -75,6 +75,12 @@ impl Config {
         own.or_else(|| Some((self.creds_store.as_deref()?, self.called(registry))))
     }
 
+    /// The registries that it speaks of.
+    pub(super) fn registries(&self) -> impl Iterator<Item = String> {
+        let addresses = self.auths.keys().chain(self.cred_helpers.keys());
+        addresses.map(|address| host_of(address))
+    }
+
     /// As `docker login` called it, which is how the helper knows it.
     fn called(&self, registry: &str) -> String {
         let mut logins = self.auths.keys();

@@ -17,6 +17,9 @@ pub enum ProjectError {
     /// A name that the command line has, and the project has not.
     #[error("there is no service `{0}`")]
     NoService(ServiceName),
+    /// A service shall run several times, and cannot.
+    #[error("`{0}` has a `container_name`, so it cannot run more than once")]
+    OnlyOne(ServiceName),
     /// A service has no image.
     #[error("service `{service}`: {why}")]
     Image {
@@ -24,6 +27,16 @@ pub enum ProjectError {
         service: ServiceName,
         /// Why not.
         why: String,
+    },
+    /// The image of a service is not built.
+    #[error("service `{service}` is not built: {why}{}", said(.words))]
+    Build {
+        /// The service.
+        service: ServiceName,
+        /// Which step failed, and why.
+        why: String,
+        /// The step's last lines.
+        words: String,
     },
     /// A file of a config or secret.
     #[error("service `{service}`: the file {path} cannot be read: {why}")]
@@ -68,6 +81,12 @@ impl ProjectError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Docker(error) => crate::reach::hint_of(error),
+            // As the engine says it of `RUN --mount` and the like.
+            Self::Build { why, .. } if why.contains("requires BuildKit") => Some(
+                "the engine's classic builder has none of BuildKit's extras: build with \
+                 `docker build`, then `up --no-build`"
+                    .to_owned(),
+            ),
             Self::Data(volumes) => {
                 let named = volumes.iter().map(|name| format!(" --with-data {name}"));
                 Some(format!(

@@ -1,11 +1,13 @@
-//! The images of a project: there, or pulled.
+//! The images of a project: there, pulled, or built.
 
+use compose::Project;
 use compose::project::{PullPolicy, Service, ServiceName};
 use docker::image::Pull;
 use docker::{ImageRef, if_found};
 use model::Digest;
 
-use super::{OnEngine, ProjectError, Tell};
+use super::build::Builder;
+use super::{Builds, OnEngine, ProjectError, Tell};
 
 impl OnEngine<'_> {
     /// Sees to it that the image of a service is there, and returns its name and id.
@@ -13,30 +15,57 @@ impl OnEngine<'_> {
         &self,
         name: &ServiceName,
         policy: PullPolicy,
-        tell: Tell<'_>,
+        builds: Builds,
+        builder: &Builder<'_>,
     ) -> Result<(ImageRef, Digest), ProjectError> {
         let service = &self.project.services[name];
-        let image = image_of(name, service)?;
-        let there = if_found(self.engine.inspect_image(&image).await)?;
-        let shall_pull = match policy {
-            PullPolicy::Always => true,
-            PullPolicy::Missing => there.is_none() && service.build.is_none(),
-            PullPolicy::Never | PullPolicy::Build => false,
-        };
-        let found = match (shall_pull, there) {
-            (false, there) => there,
-            (true, _) => {
-                self.pull_one(name, service, &image, tell).await?;
-                if_found(self.engine.inspect_image(&image).await)?
-            }
-        };
+        let image = self.image_name(name)?;
+        let can_build = service.build.is_some() && builds != Builds::Never;
+        if can_build && (builds == Builds::Always || service.pull_policy == PullPolicy::Build) {
+            builder.build(name).await?;
+        } else {
+            self.pull_as(policy, name, &image, builder.tell).await?;
+        }
+        let mut found = if_found(self.engine.inspect_image(&image).await)?;
+        if found.is_none() && can_build {
+            builder.build(name).await?;
+            found = if_found(self.engine.inspect_image(&image).await)?;
+        }
         let missing = || match service.build {
-            Some(_) => format!("the image `{image}` is not built: `docker build` makes it"),
+            Some(_) => format!("the image `{image}` is not there, and shall not be built"),
             None => format!("the image `{image}` is not there, and shall not be pulled"),
         };
         match found {
             Some(found) => Ok((image, found.id)),
             None => Err(of(name, missing())),
+        }
+    }
+
+    async fn pull_as(
+        &self,
+        policy: PullPolicy,
+        name: &ServiceName,
+        image: &ImageRef,
+        tell: Tell<'_>,
+    ) -> Result<(), ProjectError> {
+        let service = &self.project.services[name];
+        let is_built = service.build.is_some();
+        let shall_pull = match policy {
+            PullPolicy::Always => service.image.is_some(),
+            PullPolicy::Missing if is_built => false,
+            PullPolicy::Missing => if_found(self.engine.inspect_image(image).await)?.is_none(),
+            PullPolicy::Never | PullPolicy::Build => false,
+        };
+        if !shall_pull {
+            return Ok(());
+        }
+        match self.pull_one(name, service, image, tell).await {
+            // No registry need have what is built here.
+            Err(ProjectError::Docker(error)) if is_built && !error.is_unreachable() => {
+                tell(format!("{image} is not pulled: {}", error.problem()));
+                Ok(())
+            }
+            outcome => outcome,
         }
     }
 
@@ -57,7 +86,7 @@ impl OnEngine<'_> {
                 continue;
             }
             pulled.push(text);
-            let image = image_of(name, service)?;
+            let image = self.image_name(name)?;
             // The first error is the one to tell.
             outcome = outcome.and(self.pull_one(name, service, &image, tell).await);
         }
@@ -82,17 +111,21 @@ impl OnEngine<'_> {
         tell(format!("{image} pulled"));
         Ok(())
     }
+
+    pub(super) fn image_name(&self, name: &ServiceName) -> Result<ImageRef, ProjectError> {
+        image_name(self.project, name)
+            .parse()
+            .map_err(|error: docker::NameError| of(name, error.to_string()))
+    }
 }
 
-/// As Compose calls what it builds, where the file gives no name.
-fn image_of(name: &ServiceName, service: &Service) -> Result<ImageRef, ProjectError> {
-    let Some(image) = &service.image else {
-        let why = "it has no image: give what `build` makes a name in `image`, and build it before";
-        return Err(of(name, why.to_owned()));
-    };
-    image
-        .parse()
-        .map_err(|error: docker::NameError| of(name, error.to_string()))
+/// A service's image as the file calls it; else as Compose v2 calls what it builds.
+pub fn image_name(project: &Project, name: &ServiceName) -> String {
+    let service = project.services.get(name);
+    match service.and_then(|service| service.image.clone()) {
+        Some(image) => image,
+        None => format!("{}-{name}", project.name),
+    }
 }
 
 fn of(service: &ServiceName, why: String) -> ProjectError {

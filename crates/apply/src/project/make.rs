@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use compose::project::{
-    Endpoint, FileMount, FileSource, Mode, MountKind, NetworkName, Networking, Restart,
-    RestartCondition, Service, ServiceName, VolumeName,
+    Endpoint, FileMount, FileSource, MountKind, NetworkName, Networking, Restart, RestartCondition,
+    Service, ServiceName, VolumeName,
 };
 use deploy::release::EngineRestart;
 use docker::container::spec::{self, Attachment, ContainerSpec, Mount};
@@ -12,7 +12,7 @@ use docker::container::{Container, Removal};
 use docker::{Archive, ImageRef, Name, if_found};
 use model::Digest;
 
-use super::{Found, OnEngine, ProjectError, Tell, label};
+use super::{Changed, Found, OnEngine, ProjectError, Tell, Up, label};
 use crate::container::{self, PlacedFile, Setting};
 use crate::resolve;
 
@@ -24,13 +24,6 @@ pub(super) struct Wanted {
 }
 
 impl OnEngine<'_> {
-    pub(super) fn replicas(service: &Service) -> u32 {
-        match service.deploy.mode {
-            Mode::Global => 1,
-            Mode::Replicated => service.deploy.replicas.unwrap_or(1),
-        }
-    }
-
     /// The container of this number, as it shall be.
     pub(super) fn wanted(
         &self,
@@ -137,18 +130,22 @@ impl OnEngine<'_> {
         &self,
         wanted: Wanted,
         found: Option<&Found>,
-        force: bool,
+        request: &Up,
         tell: Tell<'_>,
     ) -> Result<(Name, bool), ProjectError> {
         let mut wanted = wanted;
         if let Some(Found { container, .. }) = found {
             let is_same = container.labels.get(label::HASH) == wanted.spec.labels.get(label::HASH);
-            if is_same && !force {
+            if is_same && request.changed != Changed::ReplaceAll {
                 return Ok((container.id.clone(), false));
             }
-            keep_anonymous(&mut wanted.spec, container);
+            if !request.renew_volumes {
+                keep_anonymous(&mut wanted.spec, container);
+            }
             // One that was made by another tool may have a name of its own.
-            self.engine.stop_container(&container.id, None).await?;
+            self.engine
+                .stop_container(&container.id, request.grace)
+                .await?;
             let removal = Removal::Killed;
             if_found(self.engine.remove_container(&container.id, removal).await)?;
         }

@@ -2,12 +2,16 @@
 //! are ready.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use compose::project::{Condition, PullPolicy, ServiceName};
+use compose::project::{Condition, Mode, PullPolicy, ServiceName};
 use docker::container::Removal;
-use docker::{Name, if_found};
+use docker::{ImageRef, Name, if_found};
 use futures_util::future::try_join_all;
+use model::Digest;
+use tokio::sync::OnceCell;
 
+use super::build::{Build, Builder};
 use super::{Found, OnEngine, ProjectError, Tell};
 use crate::container::refusals;
 
@@ -22,6 +26,14 @@ pub struct Up {
     pub changed: Changed,
     /// When images are pulled, in place of what the files say.
     pub pull: Option<PullPolicy>,
+    /// When images are built.
+    pub builds: Builds,
+    /// How many containers services have, in place of what the files say.
+    pub scale: BTreeMap<ServiceName, u32>,
+    /// How long containers that are replaced or removed may take to end, in place of their own time.
+    pub grace: Option<Duration>,
+    /// Containers that are made anew get fresh volumes for those without a name.
+    pub renew_volumes: bool,
     /// Removes containers of services that the files do not have.
     pub remove_orphans: bool,
     /// Waits until all services are healthy, where they have a healthcheck.
@@ -42,6 +54,18 @@ pub enum Changed {
     Keep,
 }
 
+/// When images of services that have a `build` are built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Builds {
+    /// When they are not there, or the files say so.
+    #[default]
+    Missing,
+    /// In any case.
+    Always,
+    /// Never.
+    Never,
+}
+
 impl OnEngine<'_> {
     /// Brings the project up.
     ///
@@ -49,15 +73,8 @@ impl OnEngine<'_> {
     /// When something cannot be done; what was done before stays. Repeating it goes on from there.
     pub async fn up(&self, request: &Up, tell: Tell<'_>) -> Result<(), ProjectError> {
         let chosen = self.chosen(&request.services, !request.alone)?;
-        self.check(&chosen)?;
-        let mut images = BTreeMap::new();
-        for name in &chosen {
-            let policy = self.project.services[name].pull_policy;
-            let image = self
-                .image(name, request.pull.unwrap_or(policy), tell)
-                .await?;
-            images.insert(name, image);
-        }
+        self.check(&chosen, &request.scale)?;
+        let images = self.images(&chosen, request, tell).await?;
         self.make_networks(tell).await?;
         self.make_volumes(tell).await?;
         let found = self.containers().await?;
@@ -87,8 +104,41 @@ impl OnEngine<'_> {
         Ok(())
     }
 
+    async fn images<'n>(
+        &self,
+        chosen: &'n [ServiceName],
+        request: &Up,
+        tell: Tell<'_>,
+    ) -> Result<BTreeMap<&'n ServiceName, (ImageRef, Digest)>, ProjectError> {
+        let builder = Builder {
+            on: self,
+            request: &Build::default(),
+            tell,
+            logins: OnceCell::new(),
+        };
+        let mut images = BTreeMap::new();
+        for name in chosen {
+            let policy = self.project.services[name].pull_policy;
+            let policy = request.pull.unwrap_or(policy);
+            let image = self.image(name, policy, request.builds, &builder).await?;
+            images.insert(name, image);
+        }
+        Ok(images)
+    }
+
     /// What cannot be done is told before anything is.
-    fn check(&self, chosen: &[ServiceName]) -> Result<(), ProjectError> {
+    fn check(
+        &self,
+        chosen: &[ServiceName],
+        scale: &BTreeMap<ServiceName, u32>,
+    ) -> Result<(), ProjectError> {
+        for (name, count) in scale {
+            let service = self.project.services.get(name);
+            let service = service.ok_or_else(|| ProjectError::NoService(name.clone()))?;
+            if service.container_name.is_some() && *count > 1 {
+                return Err(ProjectError::OnlyOne(name.clone()));
+            }
+        }
         let services = chosen
             .iter()
             .map(|name| (name, &self.project.services[name]));
@@ -125,7 +175,7 @@ impl OnEngine<'_> {
                 ));
                 continue;
             }
-            self.remove(orphan, tell).await?;
+            self.remove(orphan, request.grace, tell).await?;
         }
         Ok(())
     }
@@ -133,7 +183,7 @@ impl OnEngine<'_> {
     async fn start(
         &self,
         name: &ServiceName,
-        image: (docker::ImageRef, model::Digest),
+        image: (ImageRef, Digest),
         found: &[Found],
         up: &BTreeMap<&ServiceName, Vec<Name>>,
         request: &Up,
@@ -147,20 +197,23 @@ impl OnEngine<'_> {
                 try_join_all(waits).await?;
             }
         }
-        let replicas = Self::replicas(service);
+        let replicas = match (request.scale.get(name), service.deploy.mode) {
+            (Some(count), _) => *count,
+            (None, Mode::Global) => 1,
+            (None, Mode::Replicated) => service.deploy.replicas.unwrap_or(1),
+        };
         let of_service = || found.iter().filter(|found| found.service == name.as_str());
         for surplus in of_service().filter(|found| found.number > replicas) {
-            self.remove(surplus, tell).await?;
+            self.remove(surplus, request.grace, tell).await?;
         }
         let mut containers = Vec::new();
         for number in 1..=replicas {
             let there = of_service().find(|found| found.number == number);
             let (id, is_new) = match (there, request.changed) {
                 (Some(found), Changed::Keep) => (found.container.id.clone(), false),
-                (there, changed) => {
+                (there, _) => {
                     let wanted = self.wanted(name, number, image.clone())?;
-                    let force = changed == Changed::ReplaceAll;
-                    self.ensure(wanted, there, force, tell).await?
+                    self.ensure(wanted, there, request, tell).await?
                 }
             };
             let runs = there.is_some_and(|found| found.container.state.is_running());
@@ -181,9 +234,14 @@ impl OnEngine<'_> {
         }
     }
 
-    pub(super) async fn remove(&self, found: &Found, tell: Tell<'_>) -> Result<(), ProjectError> {
+    async fn remove(
+        &self,
+        found: &Found,
+        grace: Option<Duration>,
+        tell: Tell<'_>,
+    ) -> Result<(), ProjectError> {
         let id = &found.container.id;
-        if_found(self.engine.stop_container(id, None).await)?;
+        if_found(self.engine.stop_container(id, grace).await)?;
         if_found(self.engine.remove_container(id, Removal::Killed).await)?;
         tell(format!("{} removed", found.container.name));
         Ok(())

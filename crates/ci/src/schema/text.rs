@@ -22,7 +22,7 @@ pub(crate) fn fits(text: &str, rule: Text, patterns: &Patterns) -> Result<(), Wr
         Text::AtMost(_) => Ok(()),
         Text::ProjectPath if is_project(text) => Ok(()),
         Text::ProjectPath => wrong(
-            &format!("`{text}` is not the path of a project"),
+            &format!("cannot be `{text}`: that is no path of a project"),
             "write `group/project`, without a `/` at either end",
         ),
         Text::CacheKey if text.contains('/') => {
@@ -34,7 +34,7 @@ pub(crate) fn fits(text: &str, rule: Text, patterns: &Patterns) -> Result<(), Wr
         Text::CacheKey => Ok(()),
         Text::Duration if text.contains('$') || duration(text).is_some() => Ok(()),
         Text::Duration => wrong(
-            &format!("`{text}` is not a time"),
+            &format!("cannot be `{text}`: that is no time"),
             "write for instance `30 minutes`, `1h 30m` or `2 days`",
         ),
         Text::Variable if text.starts_with('$') => Ok(()),

@@ -46,3 +46,10 @@ pub struct Build {
     #[serde(default)]
     pub extensions: Extensions,
 }
+
+impl Build {
+    /// Whether the context is the address of a repository or archive, which the engine fetches.
+    pub fn is_remote(&self) -> bool {
+        crate::shape::is_url(&self.context)
+    }
+}

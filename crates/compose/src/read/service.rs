@@ -30,8 +30,16 @@ impl Reader<'_, '_> {
             self.nothing_to_run(&name, entry.span);
             return None;
         }
+        let mut service = self.attributes(node);
+        service.depends_on = self.implied_dependencies(&service);
+        self.holds_together(&name, entry, &service);
+        Some(service)
+    }
+
+    /// Each attribute for itself.
+    fn attributes(&mut self, node: &Node) -> Service {
         let (limits, deploy) = self.limits_and_deploy(node);
-        let mut service = Service {
+        Service {
             image: self.image(node),
             build: self.build(node),
             pull_policy: pull_policy(node),
@@ -83,10 +91,7 @@ impl Reader<'_, '_> {
             profiles: texts(node, "profiles"),
             once: self.once(node),
             extensions: extensions(node),
-        };
-        service.depends_on = self.implied_dependencies(&service);
-        self.holds_together(&name, entry, &service);
-        Some(service)
+        }
     }
 
     fn nothing_to_run(&mut self, name: &ServiceName, span: Span) {

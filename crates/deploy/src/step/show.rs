@@ -4,8 +4,10 @@ use std::fmt;
 
 use compose::project::ServiceName;
 
-use super::{NetworkLike, Step};
+use super::{NetworkLike, Probe, Step};
+use crate::name::ReleaseNumber;
 use crate::record::Entry;
+use crate::release::{Image, Route};
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,38 +20,17 @@ impl fmt::Display for Step {
                 let digest = &image.digest.hex()[..12];
                 write!(f, "pull {} ({digest}) for {}", image.name, list(services))
             }
-            Self::MakeNetwork {
-                name,
-                like: NetworkLike::Plain,
-                ..
-            } => write!(f, "make the network {name}"),
-            Self::MakeNetwork {
-                name,
-                like: NetworkLike::Key(key),
-                ..
-            } => {
-                write!(f, "make the network {name} for `{key}`")
-            }
+            Self::MakeNetwork { name, like, .. } => make_network(f, name, like),
             Self::MakeVolume { name, .. } => write!(f, "make the volume {name}"),
             Self::FillVolume { name, from, .. } => {
-                let services: Vec<_> = from.iter().map(|from| from.service.clone()).collect();
-                write!(
-                    f,
-                    "make the volume {name} and fill it from {}",
-                    list(&services)
-                )
+                let from = list_of(from, |from| &from.service);
+                write!(f, "make the volume {name} and fill it from {from}")
             }
             Self::UpdateStanding {
                 service,
                 instead_of,
                 ..
-            } => {
-                write!(f, "update the standing service {service}")?;
-                match instead_of {
-                    Some(stack) => write!(f, " in place of that of stack {stack}"),
-                    None => Ok(()),
-                }
-            }
+            } => update_standing(f, service, *instead_of),
             Self::Join { release, services } => {
                 write!(f, "join {} to stack {release}", list(services))
             }
@@ -63,29 +44,12 @@ impl fmt::Display for Step {
             Self::Await {
                 waits, deadline, ..
             } => {
-                let services: Vec<_> = waits.iter().map(|wait| wait.service.clone()).collect();
-                write!(f, "wait until {} fit, at most {deadline}", list(&services))
+                let waits = list_of(waits, |wait| &wait.service);
+                write!(f, "wait until {waits} fit, at most {deadline}")
             }
-            Self::Probe { probes, .. } => {
-                let asked = probes.iter().map(|probe| match &probe.path {
-                    Some(path) => {
-                        format!("{}:{}{path}", probe.leads_to.service, probe.leads_to.target)
-                    }
-                    None => format!("{}:{}", probe.leads_to.service, probe.leads_to.target),
-                });
-                write!(f, "ask {}", asked.collect::<Vec<_>>().join(", "))
-            }
+            Self::Probe { probes, .. } => write!(f, "ask {}", joined(probes, asked)),
             Self::Switch { routes, .. } if routes.is_empty() => f.write_str("close all ports"),
-            Self::Switch { routes, .. } => {
-                let routes = routes.iter().map(|route| {
-                    let leads_to = &route.leads_to;
-                    format!(
-                        "{} to {} of {}",
-                        route.listen, leads_to.service, leads_to.place
-                    )
-                });
-                write!(f, "switch {}", routes.collect::<Vec<_>>().join(", "))
-            }
+            Self::Switch { routes, .. } => write!(f, "switch {}", joined(routes, switched)),
             Self::Watch { time, .. } => write!(f, "watch for {time}"),
             Self::Retire { release, .. } => {
                 write!(f, "drain and stop stack {release}, and keep it")
@@ -95,23 +59,10 @@ impl fmt::Display for Step {
                 images,
                 volumes,
                 ..
-            } => {
-                write!(f, "remove stack {release}")?;
-                if !images.is_empty() {
-                    let names: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();
-                    write!(f, " with the images {}", names.join(", "))?;
-                }
-                if !volumes.is_empty() {
-                    write!(f, " with the volumes {}", volumes.join(", "))?;
-                }
-                Ok(())
-            }
+            } => remove_stack(f, *release, images, volumes),
             Self::SetAside { containers } => {
-                write!(
-                    f,
-                    "stop {} of Docker Compose, and keep it",
-                    containers.join(", ")
-                )
+                let containers = containers.join(", ");
+                write!(f, "stop {containers} of Docker Compose, and keep it")
             }
             Self::BringBack { containers } => {
                 write!(f, "start {} of Docker Compose again", containers.join(", "))
@@ -119,6 +70,65 @@ impl fmt::Display for Step {
             Self::Wait { time } => write!(f, "wait {time}"),
         }
     }
+}
+
+fn make_network(f: &mut fmt::Formatter<'_>, name: &str, like: &NetworkLike) -> fmt::Result {
+    write!(f, "make the network {name}")?;
+    match like {
+        NetworkLike::Plain => Ok(()),
+        NetworkLike::Key(key) => write!(f, " for `{key}`"),
+    }
+}
+
+fn update_standing(
+    f: &mut fmt::Formatter<'_>,
+    service: &ServiceName,
+    instead_of: Option<ReleaseNumber>,
+) -> fmt::Result {
+    write!(f, "update the standing service {service}")?;
+    match instead_of {
+        Some(stack) => write!(f, " in place of that of stack {stack}"),
+        None => Ok(()),
+    }
+}
+
+fn remove_stack(
+    f: &mut fmt::Formatter<'_>,
+    release: ReleaseNumber,
+    images: &[Image],
+    volumes: &[String],
+) -> fmt::Result {
+    write!(f, "remove stack {release}")?;
+    if !images.is_empty() {
+        let names = joined(images, |image| image.name.clone());
+        write!(f, " with the images {names}")?;
+    }
+    if !volumes.is_empty() {
+        write!(f, " with the volumes {}", volumes.join(", "))?;
+    }
+    Ok(())
+}
+
+fn asked(probe: &Probe) -> String {
+    let path = probe.path.as_deref().unwrap_or_default();
+    format!("{}:{}{path}", probe.leads_to.service, probe.leads_to.target)
+}
+
+fn switched(route: &Route) -> String {
+    let leads_to = &route.leads_to;
+    format!(
+        "{} to {} of {}",
+        route.listen, leads_to.service, leads_to.place
+    )
+}
+
+fn joined<T>(all: &[T], words: impl Fn(&T) -> String) -> String {
+    all.iter().map(words).collect::<Vec<_>>().join(", ")
+}
+
+fn list_of<T>(all: &[T], service: impl Fn(&T) -> &ServiceName) -> String {
+    let services: Vec<_> = all.iter().map(|one| service(one).clone()).collect();
+    list(&services)
 }
 
 impl fmt::Display for Entry {

@@ -1,11 +1,12 @@
 //! Images: by name and id, named further, removed, loaded, and pulled from a registry that asks
 //! who is there.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
-use docker::image::{Credentials, Pull};
+use docker::image::{BuildContext, BuildProgress, BuildSpec, Credentials, Pull};
 use docker::{Archive, Filter, ImageRef, if_found};
 
 use crate::support::{Desk, TOOLS, image};
@@ -119,6 +120,71 @@ async fn a_pull_brings_its_credentials_and_the_registrys_words() {
     assert!(!format!("{error:?}").contains(password));
     let authorization = asked.join().unwrap();
     assert_eq!(authorization, "Basic Y2FybGE6fn5+Pz8/Pj4+w7/Dv8O/");
+}
+
+#[tokio::test]
+async fn a_build_shows_its_base_images_registry_who_asks() {
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
+    let listener = desk.daemon.listen();
+    let registry = listener.local_addr().unwrap().to_string();
+    let asked = thread::spawn(move || refuse_until_credentials(&listener));
+    let dockerfile = format!("FROM {registry}/shop/web:1\n");
+    let who = Credentials {
+        user: "carla".to_owned(),
+        password: "~~~???>>>ÿÿÿ".into(),
+    };
+    let other = Credentials {
+        user: "other".to_owned(),
+        password: "x".into(),
+    };
+    let spec = build(
+        &dockerfile,
+        BTreeMap::from([(registry, who), ("r.example.org".to_owned(), other)]),
+    );
+    let error = desk.engine.build_image(spec, |_| {}).await.unwrap_err();
+    assert!(
+        error.to_string().contains("build the image `built:1`"),
+        "{error}"
+    );
+    assert_eq!(asked.join().unwrap(), "Basic Y2FybGE6fn5+Pz8/Pj4+w7/Dv8O/");
+}
+
+#[tokio::test]
+async fn a_build_is_heard_and_named() {
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
+    let mut heard = String::new();
+    let spec = build("FROM tools:1\nRUN echo hard at work\n", BTreeMap::new());
+    let id = desk.engine.build_image(spec, |said| match said {
+        BuildProgress::Output(text) => heard += &text,
+        BuildProgress::Pull(step) => panic!("{step:?}"),
+    });
+    let id = id.await.unwrap();
+    assert!(heard.contains("hard at work"), "{heard}");
+    let seen = desk.engine.inspect_image(&image("built:1")).await.unwrap();
+    assert_eq!(seen.id, id);
+    let spec = build("FRO tools:1\n", BTreeMap::new());
+    let error = desk.engine.build_image(spec, |_| {}).await.unwrap_err();
+    assert!(error.problem().to_string().contains("FRO"), "{error:?}");
+}
+
+fn build(dockerfile: &str, credentials: BTreeMap<String, Credentials>) -> BuildSpec {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(dockerfile.len() as u64);
+    header.set_mode(0o644);
+    archive
+        .append_data(&mut header, "Dockerfile", dockerfile.as_bytes())
+        .unwrap();
+    let archive = Archive::whole(archive.into_inner().unwrap());
+    BuildSpec {
+        names: vec![image("built:1")],
+        credentials,
+        ..BuildSpec::of(BuildContext::Archive(archive))
+    }
 }
 
 /// Answers 401 until somebody says who they are, and returns what they said.

@@ -7,7 +7,7 @@ use clap::Args;
 use deploy::{Desired, Plan};
 
 use crate::client::ask_for_text;
-use crate::environment::{Drafting, Pace, Which, connect, plan, roll_out};
+use crate::environment::{Drafting, Pace, Which, plan, roll_out};
 use crate::output::{Failure, Screen};
 
 /// Take over a project that `docker-compose up` has started, with its data and ports
@@ -37,11 +37,9 @@ pub(crate) struct Arguments {
 
 /// Runs `lotse adopt`.
 pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
-    let scope = arguments.which.load()?;
-    let sources = arguments.drafting.read(&scope)?;
-    let hosts = connect(&scope).await?;
-    let draft = sources.draft(&scope, &hosts).await?;
-    let desired = Desired::Adopt(Box::new(draft));
+    let drafted = arguments.drafting.draft(&arguments.which).await?;
+    let (scope, hosts) = (drafted.scope, drafted.hosts);
+    let desired = Desired::Adopt(Box::new(drafted.draft));
     let plan = plan(&scope, &hosts, desired.clone()).await?;
     if !arguments.yes && !agrees(&plan).await? {
         eprintln!("nothing was changed");

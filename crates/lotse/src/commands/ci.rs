@@ -1,6 +1,9 @@
 //! `lotse ci`: the CI language on this machine, without a server.
 
 mod facts;
+mod place;
+mod worktree;
+
 mod lint;
 mod run;
 mod show;

@@ -1,5 +1,7 @@
 //! `lotse compose …`: a compose project on this machine, with Compose's own options.
 
+mod attached;
+mod build;
 mod config;
 mod down;
 mod logs;
@@ -59,6 +61,7 @@ struct Project {
 #[derive(Debug, Subcommand)]
 enum Command {
     Config(config::Arguments),
+    Build(build::Arguments),
     Up(up::Arguments),
     Down(down::Arguments),
     Ps(ps::Arguments),
@@ -92,7 +95,8 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
     };
     match &arguments.command {
         Command::Config(_) => {}
-        Command::Up(arguments) => up::run(arguments, project, screen).await?,
+        Command::Build(arguments) => build::run(arguments, project).await?,
+        Command::Up(arguments) => return up::run(arguments, project, screen).await,
         Command::Down(arguments) => down::run(arguments, project).await?,
         Command::Ps(arguments) => ps::run(arguments, project, screen).await?,
         Command::Logs(arguments) => logs::run(arguments, project, screen).await?,

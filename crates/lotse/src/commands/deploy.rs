@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use deploy::Desired;
 
-use crate::environment::{Drafting, Pace, Which, connect, plan, roll_out};
+use crate::environment::{Drafting, Pace, Which, plan, roll_out};
 use crate::output::{Failure, Screen};
 
 /// Bring the release that the files make to every host, without a failed request
@@ -31,12 +31,10 @@ pub(crate) struct Arguments {
 
 /// Runs `lotse deploy`.
 pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
-    let scope = arguments.which.load()?;
-    let sources = arguments.drafting.read(&scope)?;
-    let hosts = connect(&scope).await?;
-    let draft = sources.draft(&scope, &hosts).await?;
-    let is_sound = draft.problems().is_empty();
-    let desired = Desired::Deploy(Box::new(draft));
+    let drafted = arguments.drafting.draft(&arguments.which).await?;
+    let (scope, hosts) = (drafted.scope, drafted.hosts);
+    let is_sound = drafted.draft.problems().is_empty();
+    let desired = Desired::Deploy(Box::new(drafted.draft));
     if !is_sound {
         // It is told together with what hosts lack, and no lock is taken for it.
         plan(&scope, &hosts, desired.clone()).await?;

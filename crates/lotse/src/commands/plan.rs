@@ -35,23 +35,21 @@ pub(crate) struct Arguments {
 
 /// Runs `lotse plan`.
 pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
-    let scope = arguments.which.load()?;
-    let (hosts, desired) = match &arguments.back {
+    let (scope, hosts, desired) = match &arguments.back {
         None => {
-            let sources = arguments.drafting.read(&scope)?;
-            let hosts = connect(&scope).await?;
-            let draft = sources.draft(&scope, &hosts).await?;
-            let draft = Box::new(draft);
+            let drafted = arguments.drafting.draft(&arguments.which).await?;
+            let draft = Box::new(drafted.draft);
             let desired = match arguments.adopt {
                 true => Desired::Adopt(draft),
                 false => Desired::Deploy(draft),
             };
-            (hosts, desired)
+            (drafted.scope, drafted.hosts, desired)
         }
         Some(back) => {
+            let scope = arguments.which.load()?;
             let hosts = connect(&scope).await?;
             let desired = Backward::desired(back.as_ref(), &hosts).await?;
-            (hosts, desired)
+            (scope, hosts, desired)
         }
     };
     let plan = plan(&scope, &hosts, desired).await?;

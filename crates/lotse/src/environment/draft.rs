@@ -9,7 +9,7 @@ use deploy::release::Source;
 use deploy::{Draft, EnvironmentName};
 use model::Secret;
 
-use super::{Hosts, Scope, label};
+use super::{Hosts, Scope, Which, connect, label};
 use crate::disk::Disk;
 use crate::output::Failure;
 
@@ -35,18 +35,41 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 /// A project whose files are right.
-pub(crate) struct Sources {
+struct Sources {
     project: Project,
     values: BTreeMap<String, String>,
     label: Option<String>,
 }
 
+/// A release that files make, and where it is to go.
+pub(crate) struct Drafted {
+    pub(crate) scope: Scope,
+    pub(crate) hosts: Hosts,
+    pub(crate) draft: Draft,
+}
+
 impl Drafting {
+    /// Reads the files, connects to the hosts, and asks about images.
+    ///
+    /// # Errors
+    /// All mistakes in the files, before any host is touched.
+    pub(crate) async fn draft(&self, which: &Which) -> Result<Drafted, Failure> {
+        let scope = which.load()?;
+        let sources = self.read(&scope)?;
+        let hosts = connect(&scope).await?;
+        let draft = sources.draft(&scope, &hosts).await?;
+        Ok(Drafted {
+            scope,
+            hosts,
+            draft,
+        })
+    }
+
     /// Reads the files. Touches no host.
     ///
     /// # Errors
     /// All mistakes in `lotse.toml` and the compose files; the compose files' own are said already.
-    pub(crate) fn read(&self, scope: &Scope) -> Result<Sources, Failure> {
+    fn read(&self, scope: &Scope) -> Result<Sources, Failure> {
         let mut flaws = Vec::new();
         let values = self.values(scope, &mut flaws);
         let loaded = compose::load(&request(scope, &values), &Disk);

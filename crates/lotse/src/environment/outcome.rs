@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use deploy::{Cause, Leftover, Outcome, Plan, Problems, ReleaseNumber};
+use deploy::{Cause, Holder, HostName, Leftover, Outcome, Plan, Problems, ReleaseNumber};
 
 use super::words::count;
 use crate::output::Failure;
@@ -15,17 +15,11 @@ pub(crate) fn refusal(problems: &Problems) -> Failure {
 
 /// Says how it ended on standard error; what went well, on standard output.
 pub(super) fn conclude(outcome: &Outcome, plan: Option<&Plan>, json: bool) -> ExitCode {
-    let title = |number: ReleaseNumber| title(plan, number);
     match outcome {
         Outcome::Done { release, leftovers } => {
             tell_leftovers(leftovers);
             if !json {
-                let hosts = plan.map_or(0, |plan| plan.hosts.len());
-                println!(
-                    "release {} serves on {}",
-                    title(*release),
-                    count(hosts, "host")
-                );
+                tell_done(*release, plan);
             }
             return ExitCode::SUCCESS;
         }
@@ -34,23 +28,17 @@ pub(super) fn conclude(outcome: &Outcome, plan: Option<&Plan>, json: bool) -> Ex
             eprintln!("interrupted before anything was changed");
             return Failure::interrupted().report();
         }
-        Outcome::LockLost { host, by } => {
-            let by = by.as_ref().map_or("somebody", |holder| holder.as_str());
-            eprintln!("error: the lock of {host} was taken by {by}; all was left as it was");
-            eprintln!(
-                "hint: `lotse status` says what each host serves; a deploy or rollback goes on from there"
-            );
-        }
+        Outcome::LockLost { host, by } => tell_lock_lost(host, by.as_ref()),
         Outcome::RolledBack {
             release,
             causes,
             to,
             leftovers,
         } => {
-            eprintln!("error: release {} does not serve", title(*release));
+            eprintln!("error: release {} does not serve", title(plan, *release));
             tell_causes(causes);
             match to {
-                Some(to) => eprintln!("release {} serves as before", title(*to)),
+                Some(to) => eprintln!("release {} serves as before", title(plan, *to)),
                 None => eprintln!("no release was there before"),
             }
             tell_leftovers(leftovers);
@@ -61,10 +49,8 @@ pub(super) fn conclude(outcome: &Outcome, plan: Option<&Plan>, json: bool) -> Ex
             causes,
             leftovers,
         } => {
-            eprintln!(
-                "error: the deploy of release {} has halted (`failure_action: pause`)",
-                title(*release)
-            );
+            let title = title(plan, *release);
+            eprintln!("error: the deploy of release {title} has halted (`failure_action: pause`)");
             tell_causes(causes);
             tell_leftovers(leftovers);
             eprintln!("hint: `lotse deploy` goes on, `lotse rollback` goes back");
@@ -74,9 +60,9 @@ pub(super) fn conclude(outcome: &Outcome, plan: Option<&Plan>, json: bool) -> Ex
             causes,
             leftovers,
         } => {
+            let title = title(plan, *release);
             eprintln!(
-                "error: release {} serves on some hosts only (`failure_action: continue`)",
-                title(*release)
+                "error: release {title} serves on some hosts only (`failure_action: continue`)"
             );
             tell_causes(causes);
             tell_leftovers(leftovers);
@@ -84,6 +70,19 @@ pub(super) fn conclude(outcome: &Outcome, plan: Option<&Plan>, json: bool) -> Ex
         }
     }
     ExitCode::FAILURE
+}
+
+fn tell_done(release: ReleaseNumber, plan: Option<&Plan>) {
+    let hosts = count(plan.map_or(0, |plan| plan.hosts.len()), "host");
+    println!("release {} serves on {hosts}", title(plan, release));
+}
+
+fn tell_lock_lost(host: &HostName, by: Option<&Holder>) {
+    let by = by.map_or("somebody", |holder| holder.as_str());
+    eprintln!("error: the lock of {host} was taken by {by}; all was left as it was");
+    eprintln!(
+        "hint: `lotse status` says what each host serves; a deploy or rollback goes on from there"
+    );
 }
 
 fn title(plan: Option<&Plan>, number: ReleaseNumber) -> String {

@@ -268,6 +268,28 @@ fn a_repository_without_a_commit_a_linked_work_tree_and_a_hook() {
     ran.assert_said("a", "on trunk");
 }
 
+/// What is shown beforehand is what runs: rules see the same variables.
+#[test]
+fn show_knows_what_a_run_knows() {
+    let tree = Tree::new(
+        "
+path: {script: [x], rules: [{if: $CI_PROJECT_PATH == 'group/name'}]}
+branch: {script: [x], rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH}]}
+message: {script: [x], rules: [{if: '$CI_COMMIT_TITLE =~ /^first/ && $CI_COMMIT_REF_PROTECTED'}]}
+never: {script: [x], rules: [{if: $CI_COMMIT_TITLE == null}]}
+",
+    );
+    tree.git(&["remote", "add", "origin", "git@example.org:group/name.git"]);
+    tree.git(&["branch", "--move", "main", "master"]);
+    let mut show = tree.hermetic(env!("CARGO_BIN_EXE_lotse"));
+    let shown = Ran::of(show.args(["ci", "show", "--jobs"]).output().unwrap());
+    let (runs, would_not) = shown.out.split_once("would not run").unwrap();
+    for job in ["path", "branch", "message"] {
+        assert!(runs.contains(job), "{job}: {shown}");
+    }
+    assert!(would_not.contains("never"), "{shown}");
+}
+
 /// `script` gives the program a terminal.
 #[test]
 fn a_terminal_gets_colours() {

@@ -5,12 +5,15 @@
     reason = "the lint knows tests by their attribute only, not their helpers"
 )]
 
-use std::process::{Command, Stdio};
+mod attached;
+mod build;
+mod desk;
 
-use docker::{Archive, Engine, EngineAddress, if_found};
-use tempfile::TempDir;
-use testkit::busybox;
-use testkit::dockerd::{Dockerd, text_of};
+use std::process::Command;
+
+use testkit::dockerd::text_of;
+
+use desk::Desk;
 
 const FILE: &str = r#"
 name: shop
@@ -40,89 +43,6 @@ volumes: { data: {}, empty: {} }
 secrets: { key: { file: ./key } }
 configs: { greeting: { content: "hello\n" } }
 "#;
-
-/// An engine, and a folder with a project.
-struct Desk {
-    engine: Engine,
-    daemon: Dockerd,
-    folder: TempDir,
-}
-
-impl Desk {
-    async fn start(file: &str) -> Option<Self> {
-        if !busybox::is_installed() {
-            testkit::skip("busybox-static is not installed");
-            return None;
-        }
-        let daemon = Dockerd::start()?;
-        let address = EngineAddress::Unix(daemon.socket());
-        let engine = Engine::connect(&address, None).await.unwrap();
-        let archive = Archive::whole(busybox::archive(&[("srv/hello", "hello\n")]));
-        engine
-            .import_image(&"tools:1".parse().unwrap(), archive, &[])
-            .await
-            .unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        fs_err::write(folder.path().join("key"), "hunter2\n").unwrap();
-        let desk = Self {
-            engine,
-            daemon,
-            folder,
-        };
-        desk.write(file);
-        Some(desk)
-    }
-
-    fn write(&self, file: &str) {
-        fs_err::write(self.folder.path().join("compose.yaml"), file).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.daemon.client(env!("CARGO_BIN_EXE_lotse"));
-        command
-            .arg("compose")
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env_remove("DOCKER_CERT_PATH")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// What it says, and its status.
-    fn lotse(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let output = self.command(arguments).output().unwrap();
-        (output.status.code(), text_of(&output))
-    }
-
-    fn does(&self, arguments: &[&str]) -> String {
-        let (status, said) = self.lotse(arguments);
-        assert_eq!(status, Some(0), "{arguments:?}: {said}");
-        said
-    }
-
-    fn fails(&self, arguments: &[&str]) -> String {
-        let (status, said) = self.lotse(arguments);
-        assert_eq!(status, Some(1), "{arguments:?}: {said}");
-        said
-    }
-
-    async fn mounts(&self, container: &str) -> Vec<String> {
-        let seen = self
-            .engine
-            .inspect_container(&container.parse().unwrap())
-            .await
-            .unwrap();
-        seen.mounts
-            .into_iter()
-            .filter_map(|mount| mount.volume)
-            .collect()
-    }
-
-    async fn has_volume(&self, name: &str) -> bool {
-        let found = self.engine.inspect_volume(&name.parse().unwrap()).await;
-        if_found(found).unwrap().is_some()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_project_comes_up_in_order_and_goes_without_its_data() {

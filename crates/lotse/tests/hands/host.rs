@@ -10,8 +10,8 @@ use apply::Owner;
 use apply::hands::{Hands, HandsOptions, Releases, Told};
 use deploy::host::{Health, State};
 use deploy::{
-    Desired, Environment, Failure, HostName, HostPlan, HostSeen, Lease, Look, Plan, Request, Seen,
-    Step, Until,
+    Desired, Environment, Failure, HostName, HostPlan, HostSeen, Lease, Look, Plan, PlannedStep,
+    Request, Seen, Step, Until,
 };
 use docker::{Engine, EngineAddress};
 use testkit::busybox;
@@ -120,15 +120,7 @@ impl Host {
 
     /// All steps of a plan that lead to its end, in order.
     pub(crate) async fn roll_out(&self, plan: &Plan) {
-        let HostPlan {
-            prepare,
-            once,
-            roll,
-            commit,
-            finish,
-            ..
-        } = &plan.hosts[0];
-        for planned in [prepare, once, roll, commit, finish].into_iter().flatten() {
+        for planned in steps(plan) {
             let begin = Instant::now();
             let done = self.carry_out(&planned.step, &plan.releases).await;
             done.unwrap_or_else(|failure| panic!("{:?}: {failure:?}", planned.step));
@@ -191,6 +183,19 @@ pub(crate) fn hands(engine: &Engine, project: &str, environment: &str) -> Hands 
         ..HandsOptions::default()
     };
     Hands::new(engine.clone(), owner, options)
+}
+
+/// All steps of a plan for the one host that lead to its end, in order.
+pub(crate) fn steps(plan: &Plan) -> impl Iterator<Item = &PlannedStep> {
+    let HostPlan {
+        prepare,
+        once,
+        roll,
+        commit,
+        finish,
+        ..
+    } = &plan.hosts[0];
+    [prepare, once, roll, commit, finish].into_iter().flatten()
 }
 
 pub(crate) fn words(step: &Step) -> String {

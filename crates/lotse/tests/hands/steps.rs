@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use deploy::{Desired, HostPlan, HostSeen, Plan, Step};
+use deploy::{Desired, HostSeen, Plan, Step};
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::host::{Host, words};
+use crate::host::{Host, steps, words};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_step_can_be_cut_off_and_repeated() {
@@ -41,15 +41,7 @@ async fn every_step_can_be_cut_off_and_repeated() {
 
 /// Carries a plan out in the most careless way.
 async fn tear(host: &Host, plan: &Plan) {
-    let HostPlan {
-        prepare,
-        once,
-        roll,
-        commit,
-        finish,
-        ..
-    } = &plan.hosts[0];
-    for planned in [prepare, once, roll, commit, finish].into_iter().flatten() {
+    for planned in steps(plan) {
         let step = &planned.step;
         for millis in [2, 30, 150] {
             let cut = host.carry_out(step, &plan.releases);

@@ -1,4 +1,4 @@
-//! Against OpenSSH's own server and agent.
+//! Against OpenSSH's own server and agent, and one that misbehaves.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,4 +8,5 @@
 mod host_keys;
 mod server;
 mod streams;
+mod uninvited;
 mod user_keys;

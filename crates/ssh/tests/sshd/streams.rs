@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use ssh::{CommandFailure, SshError, Stream};
+use ssh::{Client, CommandFailure, SshError, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::server::{Server, converse, echo};
 
 /// For what a busy machine does in a moment.
-const SOON: Duration = Duration::from_secs(120);
+pub(crate) const SOON: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn fifty_streams_share_one_connection() {
@@ -97,15 +97,27 @@ async fn a_stream_that_nobody_reads_stops_no_other() {
     assert_eq!(said.lines().count(), 500);
 }
 
-#[tokio::test]
-async fn a_killed_server_breaks_its_streams_and_the_next_one_connects_anew() {
-    let Some(server) = Server::start(&[]) else {
-        return;
-    };
+/// A server, a client, and a stream between them that has been used.
+async fn talking() -> Option<(Server, Client, Stream)> {
+    let server = Server::start(&[])?;
     echo(&server.path("echo"));
     let client = server.friend();
     let mut stream = client.socket(&server.text("echo")).await.unwrap();
     converse(&mut stream, "before").await.unwrap();
+    Some((server, client, stream))
+}
+
+/// The client takes a new connection.
+async fn goes_on(server: &Server, client: &Client) {
+    let mut next = client.socket(&server.text("echo")).await.unwrap();
+    converse(&mut next, "after").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_server_breaks_its_streams_and_the_next_one_connects_anew() {
+    let Some((server, client, mut stream)) = talking().await else {
+        return;
+    };
     server.signal("-KILL");
     let error = timeout(SOON, stream.read(&mut [0]))
         .await
@@ -117,28 +129,22 @@ async fn a_killed_server_breaks_its_streams_and_the_next_one_connects_anew() {
         "{error}"
     );
 
-    let mut next = client.socket(&server.text("echo")).await.unwrap();
-    converse(&mut next, "after").await.unwrap();
+    goes_on(&server, &client).await;
     assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
 async fn a_silent_host_is_noticed() {
-    let Some(server) = Server::start(&[]) else {
+    let Some((server, client, mut stream)) = talking().await else {
         return;
     };
-    echo(&server.path("echo"));
-    let client = server.friend();
-    let mut stream = client.socket(&server.text("echo")).await.unwrap();
-    converse(&mut stream, "before").await.unwrap();
     server.signal("-STOP");
     let error = timeout(SOON, stream.read(&mut [0]))
         .await
         .unwrap()
         .unwrap_err();
     assert!(error.to_string().contains("has fallen silent"), "{error}");
-    let mut next = client.socket(&server.text("echo")).await.unwrap();
-    converse(&mut next, "after").await.unwrap();
+    goes_on(&server, &client).await;
 }
 
 #[tokio::test]
@@ -170,7 +176,7 @@ async fn what_is_not_there_or_forbidden_says_so() {
     let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = format!("ssh://127.0.0.1:{}", nobody.local_addr().unwrap().port());
     drop(nobody);
-    let client = ssh::Client::new(address.parse().unwrap(), server.access(""));
+    let client = Client::new(address.parse().unwrap(), server.access(""));
     let error = client.connect().await.unwrap_err();
     assert!(matches!(error, SshError::Connect { .. }), "{error}");
 }
@@ -189,7 +195,7 @@ async fn what_is_no_sshd_is_told_in_time() {
             .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             .unwrap();
     });
-    let client = ssh::Client::new(address.parse().unwrap(), server.access(""));
+    let client = Client::new(address.parse().unwrap(), server.access(""));
     let error = timeout(SOON, client.connect()).await.unwrap().unwrap_err();
     assert!(matches!(error, SshError::Handshake { .. }), "{error}");
     web.join().unwrap();

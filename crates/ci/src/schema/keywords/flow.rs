@@ -126,10 +126,64 @@ pub(super) static RULES: List = list(M(&map(
         key("variables", Same(&VARIABLES), "Variables of the job then"),
         key("needs", L(&NEEDS), "What it needs then"),
         key("interruptible", Bool, "A newer pipeline may cancel it"),
-        key("auto_cancel", M(&AUTO_CANCEL), "Only in `workflow`"),
     ],
 )))
 .nested(10);
+
+/// Of `workflow`: some keywords of a job's rules are taken without effect, as GitLab does.
+static WORKFLOW_RULES: List = list(M(&map(
+    "a rule of `workflow`",
+    &[
+        key("if", EXPRESSION, "Condition on variables"),
+        key(
+            "changes",
+            Either(&[Same(&CHANGES), Null]),
+            "One of these files changed",
+        ),
+        key(
+            "exists",
+            Either(&[Same(&EXISTS), Null]),
+            "One of these files exists",
+        ),
+        key("when", WHETHER, "Whether there is a pipeline then"),
+        key("start_in", DURATION, "Without effect"),
+        key(
+            "allow_failure",
+            Either(&[Bool, M(&ALLOW_FAILURE)]),
+            "Without effect",
+        ),
+        key("variables", Same(&VARIABLES), "Variables of all jobs then"),
+        key("needs", L(&NEEDS), "Without effect"),
+        key(
+            "auto_cancel",
+            M(&AUTO_CANCEL),
+            "What cancels the pipeline then",
+        ),
+    ],
+)))
+.nested(10);
+
+/// Of an `include`.
+pub(super) static INCLUDE_RULES: List = list(M(&map(
+    "a rule of an `include`",
+    &[
+        key("if", EXPRESSION, "Condition on variables"),
+        key(
+            "changes",
+            Either(&[Same(&CHANGES), Null]),
+            "One of these files changed",
+        ),
+        key(
+            "exists",
+            Either(&[Same(&EXISTS), Null]),
+            "One of these files exists",
+        ),
+        key("when", WHETHER, "Whether it is included then"),
+    ],
+)))
+.nested(10);
+
+const WHETHER: Shape = Word(&["always", "never"]);
 
 pub(super) static POLICY: Shape = Either(&[
     Null,
@@ -224,7 +278,7 @@ pub(super) static WORKFLOW: Map = map(
         key("name", TEXT, "The pipeline's name"),
         key(
             "rules",
-            Either(&[L(&RULES), Null]),
+            Either(&[L(&WORKFLOW_RULES), Null]),
             "The first that fits decides whether there is a pipeline",
         ),
         key("auto_cancel", M(&AUTO_CANCEL), "What cancels it"),

@@ -1,7 +1,7 @@
 //! Other files and pipelines: includes, triggers, and the inputs they take.
 
 use super::super::{Map, Shape, Text, key, list, map};
-use super::flow::RULES;
+use super::flow::INCLUDE_RULES;
 use super::{DURATION, NAME, NAMES, SCALAR, TEXT};
 use Shape::{Any, Bool, Dict, Either, List as L, Map as M, Null, Word};
 
@@ -92,7 +92,7 @@ pub(super) static INCLUDE_ENTRY: Map = map(
         key("template", NAME, "A template of the server"),
         key("component", NAME, "A component of a catalogue"),
         key("inputs", Dict(&INPUT_VALUE), "Values of its inputs"),
-        key("rules", L(&RULES), "When it is included"),
+        key("rules", L(&INCLUDE_RULES), "When it is included"),
     ],
 )
 .required(&[&["local", "file", "remote", "template", "component"]]);

@@ -8,6 +8,7 @@ use ci::{Compiled, Fetched, Input, Location, Purpose, Source};
 use clap::Args;
 use model::{GitRef, Variable};
 
+use super::worktree::WorkTree;
 use crate::output::Failure;
 
 /// What the pipeline is for.
@@ -84,7 +85,15 @@ pub(crate) fn compile(file: &Path, what: &For, purpose: Purpose) -> Result<Compi
         input.tree = tree(&root);
     }
     input.variables.project = what.settings();
-    input.variables.predefined = predefined(&input);
+    let tree = WorkTree::at(&root);
+    match tree.and_then(|tree| tree.subject_of_head(input.git_ref.clone(), what)) {
+        Some(subject) => {
+            input.variables.predefined = subject.variables();
+            input.default_branch = subject.commit.default_branch;
+            input.project = subject.project.to_string();
+        }
+        None => input.variables.predefined = predefined(&input),
+    }
     Ok(ci::compile_with(input, |location| fetch(&root, location)))
 }
 
@@ -127,6 +136,7 @@ fn checked_out(root: &Path) -> Option<String> {
     Some(branch.trim().to_owned()).filter(|branch| output.status.success() && !branch.is_empty())
 }
 
+/// What is known without a commit.
 fn predefined(input: &Input) -> Vec<Variable> {
     let name = input.git_ref.name();
     let kind = match input.git_ref.is_tag() {

@@ -1,9 +1,7 @@
 //! `lotse ci run`: the pipeline of the work tree, on this machine.
 
 mod choose;
-mod place;
 mod show;
-mod worktree;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,15 +13,15 @@ use pipeline::Status;
 use runner::{Runner, RunnerConfig, Shutdown};
 use server::local::{self, Blueprint, Happening, Local};
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::facts::{self, For};
-use crate::commands::stop_signal;
+use super::worktree::{Copy, WorkTree};
 use crate::output::{Failure, Screen};
 use choose::{Chosen, Wish};
 use show::Display;
-use worktree::{Copy, WorkTree};
 
 /// The file that says what to do.
 const CONFIG_FILE: &str = ".gitlab-ci.yml";
@@ -56,6 +54,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+    let mut stops = stops()?;
     let folder = tempfile::Builder::new().prefix("lotse-ci-").tempdir();
     let folder = folder.map_err(|error| {
         Failure::user("cannot make a folder for the copy of the work tree")
@@ -75,7 +74,8 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
     let chosen = choose::choose(&compiled, graph, &wish)?;
     tell_notes(&compiled, &chosen.graph);
     let mut display = Display::new(screen, arguments.json, &chosen.graph);
-    let (status, interrupted) = play(folder.path(), copy, chosen, arguments, &mut display).await?;
+    let at_work = play(folder.path(), copy, chosen, arguments);
+    let (status, interrupted) = at_work.await?.attend(&mut stops, &mut display).await?;
     display.finish(status)?;
     remove(folder);
     if interrupted {
@@ -134,15 +134,40 @@ fn tell_notes(compiled: &Compiled, graph: &Graph) {
     }
 }
 
-/// Plays the pipeline to its end. Returns its status, and whether the user stopped it.
+/// Orders to stop, from now on: none may be lost while we are busy, and none may end us before the
+/// jobs are ended.
+fn stops() -> Result<UnboundedReceiver<()>, Failure> {
+    let (sender, stops) = unbounded_channel();
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let mut signals = signal(kind)
+            .map_err(|error| Failure::user("cannot listen to signals").because(&error))?;
+        let sender = sender.clone();
+        tokio::spawn(
+            async move { while signals.recv().await.is_some() && sender.send(()).is_ok() {} },
+        );
+    }
+    Ok(stops)
+}
+
+/// A pipeline at work: who decides, who executes, and what they tell.
+struct AtWork {
+    local: Local,
+    shutdown: Shutdown,
+    runner: JoinHandle<()>,
+    happenings: UnboundedReceiver<Happening>,
+}
+
 async fn play(
     folder: &Path,
     copy: Copy,
     chosen: Chosen,
     arguments: &Arguments,
-    display: &mut Display,
-) -> Result<(Status, bool), Failure> {
-    let (sender, mut happenings) = unbounded_channel();
+) -> Result<AtWork, Failure> {
+    let (sender, happenings) = unbounded_channel();
     let blueprint = Blueprint {
         graph: chosen.graph,
         subject: copy.subject,
@@ -155,13 +180,12 @@ async fn play(
         Failure::user("cannot listen on an address of this machine").because(&error)
     })?;
     let shutdown = Shutdown::default();
-    let mut runner = start_runner(&local, folder, &shutdown)?;
-    let outcome = attend(&local, &shutdown, &mut runner, &mut happenings, display).await;
-    shutdown.drain.cancel();
-    if tokio::time::timeout(LAST_WORDS, &mut runner).await.is_err() {
-        runner.abort();
-    }
-    outcome
+    Ok(AtWork {
+        runner: start_runner(&local, folder, &shutdown)?,
+        local,
+        shutdown,
+        happenings,
+    })
 }
 
 fn start_runner(
@@ -180,7 +204,7 @@ fn start_runner(
         concurrent: u32::try_from(at_once).unwrap_or(2),
         directory: folder.join("runner"),
         shell: None,
-        output_limit_kib: 1 << 20,
+        output_limit_kib: 64 << 10,
         ca_file: None,
         environment: std::collections::BTreeMap::new(),
     };
@@ -192,34 +216,59 @@ fn start_runner(
     Ok(tokio::spawn(runner.run()))
 }
 
-/// Shows what happens until nothing does any more.
-async fn attend(
-    local: &Local,
-    shutdown: &Shutdown,
-    runner: &mut JoinHandle<()>,
-    happenings: &mut UnboundedReceiver<Happening>,
-    display: &mut Display,
-) -> Result<(Status, bool), Failure> {
-    let mut interrupted = false;
-    loop {
-        tokio::select! {
-            biased;
-            happening = happenings.recv() => match happening {
-                Some(Happening::Ended { status }) => return Ok((status, interrupted)),
-                Some(happening) => display.show(&happening)?,
-                None => return Err(Failure::internal("the pipeline ended without a word")),
-            },
-            () = stop_signal() => {
-                if interrupted {
-                    shutdown.abort.cancel();
-                } else {
-                    eprintln!("interrupted: jobs are stopped, their after_script runs; once more stops all at once");
-                    local.cancel();
-                }
-                interrupted = true;
-            }
-            _ = &mut *runner => return Err(Failure::internal("the runner ended early")),
+impl AtWork {
+    /// Shows what happens until nothing does any more. Returns the pipeline's status, and whether the
+    /// user stopped it.
+    async fn attend(
+        mut self,
+        stops: &mut UnboundedReceiver<()>,
+        display: &mut Display,
+    ) -> Result<(Status, bool), Failure> {
+        let outcome = self.until_it_ends(stops, display).await;
+        if outcome.is_err() {
+            self.shutdown.abort.cancel();
         }
+        self.shutdown.drain.cancel();
+        if !self.runner.is_finished() {
+            let ended = tokio::time::timeout(LAST_WORDS, &mut self.runner).await;
+            if ended.is_err() {
+                self.runner.abort();
+            }
+        }
+        outcome
+    }
+
+    async fn until_it_ends(
+        &mut self,
+        stops: &mut UnboundedReceiver<()>,
+        display: &mut Display,
+    ) -> Result<(Status, bool), Failure> {
+        let mut interrupted = false;
+        loop {
+            tokio::select! {
+                happening = self.happenings.recv() => match happening {
+                    Some(Happening::Ended { status }) => return Ok((status, interrupted)),
+                    Some(happening) => display.show(&happening)?,
+                    None => return Err(Failure::internal("the pipeline ended without a word")),
+                },
+                Some(()) = stops.recv() => {
+                    self.stop(interrupted);
+                    interrupted = true;
+                }
+                _ = &mut self.runner => return Err(Failure::internal("the runner ended early")),
+            }
+        }
+    }
+
+    fn stop(&self, again: bool) {
+        if again {
+            self.shutdown.abort.cancel();
+            return;
+        }
+        eprintln!(
+            "interrupted: jobs are stopped, their after_script runs; once more stops all at once"
+        );
+        self.local.cancel();
     }
 }
 

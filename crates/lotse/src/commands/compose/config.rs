@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ::compose::Loaded;
-use ::compose::project::Service;
+use apply::project::image_name;
 use clap::{Args, ValueEnum};
 
 use crate::output::{Failure, Screen};
@@ -51,8 +51,10 @@ pub(super) fn run(arguments: &Arguments, loaded: &Loaded, screen: Screen) -> Res
         return lines(project.volumes.keys(), screen);
     }
     if arguments.images {
-        let image = |service: &Service| service.image.as_ref().map(ToString::to_string);
-        let images: BTreeSet<_> = project.services.values().filter_map(image).collect();
+        let services = project.services.iter();
+        let images: BTreeSet<_> = services
+            .map(|(name, _)| image_name(project, name))
+            .collect();
         return lines(images, screen);
     }
     match arguments.format {

@@ -3,16 +3,13 @@
 use ::compose::project::ServiceName;
 use apply::project::{OnEngine, label};
 use clap::Args;
-use docker::DockerError;
 use docker::container::{ContainerSummary, LogRequest};
+use docker::{DockerError, Lines};
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, select_all};
 
 use super::failure;
 use crate::output::{Failure, Screen};
-
-/// A line that does not end is shown in pieces of about this size, in bytes.
-const LONGEST: usize = 64 << 10;
 
 /// Show the output of containers
 #[derive(Debug, Args)]
@@ -24,8 +21,8 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     follow: bool,
     /// Only so many of each container's last lines [default: all]
-    #[arg(short = 'n', long, value_name = "LINES")]
-    tail: Option<usize>,
+    #[arg(short = 'n', long, value_name = "LINES", value_parser = tail)]
+    tail: Option<Tail>,
     /// Begin each line with its time
     #[arg(short, long)]
     timestamps: bool,
@@ -34,53 +31,37 @@ pub(crate) struct Arguments {
     no_log_prefix: bool,
 }
 
-/// Which output, and how it is shown.
-pub(super) struct Choice<'a> {
-    pub(super) services: &'a [ServiceName],
-    pub(super) follow: bool,
-    pub(super) tail: Option<usize>,
-    pub(super) timestamps: bool,
-    pub(super) prefix: bool,
+/// So many lines; all, without a number.
+#[derive(Debug, Clone, Copy)]
+struct Tail(Option<usize>);
+
+fn tail(text: &str) -> Result<Tail, &'static str> {
+    match text {
+        "all" => Ok(Tail(None)),
+        text => match text.parse() {
+            Ok(lines) => Ok(Tail(Some(lines))),
+            Err(_) => Err("write a number of lines, or `all`"),
+        },
+    }
 }
 
+/// Shows lines as they come, until all have come.
 pub(super) async fn run(
     arguments: &Arguments,
     project: &OnEngine<'_>,
     screen: Screen,
 ) -> Result<(), Failure> {
-    let choice = Choice {
-        services: &arguments.services,
-        follow: arguments.follow,
-        tail: arguments.tail,
-        timestamps: arguments.timestamps,
-        prefix: !arguments.no_log_prefix,
-    };
-    show(&choice, project, screen).await
-}
-
-/// Shows lines as they come, until all have come.
-pub(super) async fn show(
-    choice: &Choice<'_>,
-    project: &OnEngine<'_>,
-    screen: Screen,
-) -> Result<(), Failure> {
-    let listed = project.listed(choice.services).await;
+    let listed = project.listed(&arguments.services).await;
     let containers = listed.map_err(|error| failure(&error))?;
-    let names: Vec<String> = containers.iter().map(short_name).collect();
-    let width = names.iter().map(String::len).max().unwrap_or(0);
     let request = LogRequest {
-        tail: choice.tail,
-        follow: choice.follow,
+        tail: arguments.tail.and_then(|tail| tail.0),
+        follow: arguments.follow,
         since: None,
-        timestamps: choice.timestamps,
+        timestamps: arguments.timestamps,
     };
-    let streams = containers.iter().zip(names).map(|(container, name)| {
-        let prefix = match choice.prefix {
-            true => format!("{name:width$}  | "),
-            false => String::new(),
-        };
-        lines(project, container, request, prefix)
-    });
+    let prefixes = prefixes(&containers, !arguments.no_log_prefix);
+    let streams = containers.iter().zip(prefixes);
+    let streams = streams.map(|(container, prefix)| lines(project, container, request, prefix));
     let mut lines = select_all(streams);
     while let Some(line) = lines.next().await {
         let line = line.map_err(|error| failure(&error.into()))?;
@@ -89,8 +70,19 @@ pub(super) async fn show(
     Ok(())
 }
 
+/// What stands before each container's lines.
+pub(super) fn prefixes(containers: &[ContainerSummary], are_wanted: bool) -> Vec<String> {
+    let names: Vec<String> = containers.iter().map(short_name).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    let prefix = |name: String| match are_wanted {
+        true => format!("{name:width$}  | "),
+        false => String::new(),
+    };
+    names.into_iter().map(prefix).collect()
+}
+
 /// A container's lines, each with this before it. What is not ended by a line break comes at the end.
-fn lines(
+pub(super) fn lines(
     project: &OnEngine<'_>,
     container: &ContainerSummary,
     request: LogRequest,
@@ -100,33 +92,21 @@ fn lines(
     let chunks = chunks
         .map(Some)
         .chain(futures_util::stream::once(async { None }));
-    let mut open: Vec<u8> = Vec::new();
+    let mut lines = Lines::default();
     let whole = chunks.map(move |chunk| {
-        match chunk {
-            Some(Ok(chunk)) => open.extend_from_slice(&chunk.bytes),
+        let found = match chunk {
+            Some(Ok(chunk)) => lines.take(&chunk.bytes),
             Some(Err(error)) => return vec![Err(error)],
-            None if open.is_empty() => return Vec::new(),
-            None => open.push(b'\n'),
-        }
-        if open.len() > LONGEST {
-            open.push(b'\n');
-        }
-        let mut found = Vec::new();
-        while let Some(end) = open.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = open.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            found.push(Ok(format!(
-                "{prefix}{}",
-                line.trim_end_matches(['\n', '\r'])
-            )));
-        }
-        found
+            None => lines.rest().into_iter().collect(),
+        };
+        let line = |line: String| Ok(format!("{prefix}{line}"));
+        found.into_iter().map(line).collect()
     });
     whole.flat_map(futures_util::stream::iter).boxed()
 }
 
 /// `web-1`: the project is the same for all.
-fn short_name(container: &ContainerSummary) -> String {
+pub(super) fn short_name(container: &ContainerSummary) -> String {
     let label = |name| container.labels.get(name).map(String::as_str);
     match (label(label::SERVICE), label(label::NUMBER)) {
         (Some(service), Some(number)) => format!("{service}-{number}"),

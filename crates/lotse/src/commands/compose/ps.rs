@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     quiet: bool,
     /// Print the names of the services only
-    #[arg(long, conflicts_with = "quiet")]
+    #[arg(long = "services", conflicts_with = "quiet")]
     services_only: bool,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]

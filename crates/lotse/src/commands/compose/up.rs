@@ -1,18 +1,22 @@
 //! `lotse compose up`: the project as its files say.
 
-use ::compose::project::{PullPolicy, ServiceName};
-use apply::project::{Changed, OnEngine, Up};
-use clap::{Args, ValueEnum};
-use tokio::signal::ctrl_c;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use super::logs::{self, Choice};
+use ::compose::project::{PullPolicy, ServiceName};
+use apply::project::{Builds, Changed, OnEngine, ProjectError, Up};
+use clap::{Args, ValueEnum};
+
+use super::attached::{Attached, Ending};
 use super::{failure, tell};
 use crate::output::{Failure, Screen};
 
 /// Make and start containers, and those that have changed anew
 ///
-/// Without --detach it shows their output, and stops them at ctrl-c.
+/// Without --detach it shows their output; ctrl-c stops them, a second one kills them.
+// `-V` is `--renew-anon-volumes`, as in Compose.
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct Arguments {
     /// These services and those that they depend on [default: all]
     #[arg(value_name = "SERVICE")]
@@ -35,12 +39,46 @@ pub(crate) struct Arguments {
     /// Leave containers that are there as they are
     #[arg(long)]
     no_recreate: bool,
-    /// Remove containers of services that the files do not have
+    /// Build images of services that have a `build`, even if they are there
+    #[arg(long, conflicts_with = "no_build")]
+    build: bool,
+    /// Build nothing, even if an image is not there
     #[arg(long)]
-    remove_orphans: bool,
+    no_build: bool,
     /// When images are pulled, whatever the files say
     #[arg(long, value_enum, value_name = "WHEN")]
     pull: Option<When>,
+    /// Run so many containers of a service, whatever the files say (repeatable)
+    #[arg(long, value_name = "SERVICE=NUMBER", value_parser = scale)]
+    scale: Vec<(ServiceName, u32)>,
+    /// Seconds that containers have to end [default: their own]
+    #[arg(short, long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+    /// Give containers that are made anew fresh volumes for those without a name
+    #[arg(short = 'V', long)]
+    renew_anon_volumes: bool,
+    /// Remove containers of services that the files do not have
+    #[arg(long)]
+    remove_orphans: bool,
+    #[command(flatten)]
+    attached: Attachment,
+}
+
+/// How it is when it stays.
+#[derive(Debug, Args)]
+struct Attachment {
+    /// Stop all when one has ended, and exit with its status
+    #[arg(long, conflicts_with_all = ["detach", "wait", "no_start"])]
+    abort_on_container_exit: bool,
+    /// Stop all when one has ended, and exit with the status of this service
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait", "no_start"])]
+    exit_code_from: Option<ServiceName>,
+    /// Begin each line with its time
+    #[arg(long)]
+    timestamps: bool,
+    /// Do not begin each line with its container
+    #[arg(long)]
+    no_log_prefix: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -54,27 +92,28 @@ pub(super) async fn run(
     arguments: &Arguments,
     project: &OnEngine<'_>,
     screen: Screen,
-) -> Result<(), Failure> {
-    let up = project.up(&arguments.request(), &tell).await;
-    up.map_err(|error| failure(&error))?;
+) -> Result<ExitCode, Failure> {
+    let request = arguments.request();
+    if let Some(service) = &arguments.attached.exit_code_from
+        && !project.project.services.contains_key(service)
+    {
+        return Err(failure(&ProjectError::NoService(service.clone())));
+    }
+    let up = project.up(&request, &tell);
     if arguments.detach || arguments.wait || arguments.no_start {
-        return Ok(());
+        up.await.map_err(|error| failure(&error))?;
+        return Ok(ExitCode::SUCCESS);
     }
-    let choice = Choice {
+    let attached = Attached {
+        project,
         services: &arguments.services,
-        follow: true,
-        tail: None,
-        timestamps: false,
-        prefix: true,
+        grace: request.grace,
+        ending: arguments.attached.ending(),
+        prefix: !arguments.attached.no_log_prefix,
+        timestamps: arguments.attached.timestamps,
+        screen,
     };
-    tokio::select! {
-        shown = logs::show(&choice, project, screen) => shown,
-        _ = ctrl_c() => {
-            tell("stopping".to_owned());
-            let stopped = project.stop(&arguments.services, &tell).await;
-            stopped.map_err(|error| failure(&error))
-        }
-    }
+    Box::pin(attached.run(up)).await
 }
 
 impl Arguments {
@@ -87,14 +126,41 @@ impl Arguments {
                 (_, true) => Changed::Keep,
                 _ => Changed::Replace,
             },
+            builds: match (self.build, self.no_build) {
+                (true, _) => Builds::Always,
+                (_, true) => Builds::Never,
+                _ => Builds::Missing,
+            },
             pull: self.pull.map(|when| match when {
                 When::Always => PullPolicy::Always,
                 When::Missing => PullPolicy::Missing,
                 When::Never => PullPolicy::Never,
             }),
+            scale: self.scale.iter().cloned().collect(),
+            grace: self
+                .timeout
+                .map(|seconds| Duration::from_secs(seconds.into())),
+            renew_volumes: self.renew_anon_volumes,
             remove_orphans: self.remove_orphans,
             wait: self.wait,
             no_start: self.no_start,
         }
     }
+}
+
+impl Attachment {
+    fn ending(&self) -> Ending {
+        match (&self.exit_code_from, self.abort_on_container_exit) {
+            (Some(service), _) => Ending::Of(service.clone()),
+            (None, true) => Ending::First,
+            (None, false) => Ending::All,
+        }
+    }
+}
+
+fn scale(text: &str) -> Result<(ServiceName, u32), String> {
+    let wrong = || "write SERVICE=NUMBER, such as web=3".to_owned();
+    let (service, number) = text.split_once('=').ok_or_else(wrong)?;
+    let service: ServiceName = service.parse().map_err(|_| wrong())?;
+    Ok((service, number.parse().map_err(|_| wrong())?))
 }

@@ -38,6 +38,13 @@ pub(super) fn choose(
         (false, true) => graph.with_all_before(&named),
         (false, false) => named.clone(),
     };
+    let waits = |at: &&usize| matches!(graph.jobs[**at].when, When::Manual | When::Delayed);
+    if let Some(job) = played.iter().find(|at| !waits(at)) {
+        let name = &graph.jobs[*job].name;
+        return Err(Failure::usage(format!(
+            "`{name}` cannot be played: it is neither manual nor delayed here"
+        )));
+    }
     if let Some(job) = played.difference(&kept).next() {
         let name = &graph.jobs[*job].name;
         return Err(Failure::usage(format!(
@@ -181,6 +188,11 @@ tagged: {script: x, rules: [{if: $CI_COMMIT_TAG}]}
             check(&["build"], false, &["deploy"])
                 .unwrap_err()
                 .contains("not among")
+        );
+        assert!(
+            check(&[], false, &["build"])
+                .unwrap_err()
+                .contains("neither manual nor delayed")
         );
     }
 }

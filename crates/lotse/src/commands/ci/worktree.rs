@@ -1,5 +1,5 @@
-//! A clean copy of the work tree that we are in: a git repository with one commit more, which holds
-//! the tree as it is now.
+//! The work tree of git that we are in: what a pipeline of it is about, and a clean copy of it, a git
+//! repository with one commit more, which holds the tree as it is now.
 //!
 //! The user's repository is only read. What git would take into a commit (`git add --all`) is written
 //! into the copy's own store of objects; everything else is found in the user's, which stands behind it.
@@ -12,7 +12,7 @@ use ci::Changes;
 use model::{CommitId, GitRef};
 use server::local::{CommitFacts, Subject};
 
-use super::super::facts::For;
+use super::facts::For;
 use super::place;
 use crate::output::Failure;
 
@@ -54,6 +54,24 @@ impl WorkTree {
         Ok(Self {
             root: PathBuf::from(root),
         })
+    }
+
+    /// The one with this folder at its root, if git agrees.
+    pub(super) fn at(root: &Path) -> Option<Self> {
+        let tree = Self {
+            root: root.to_owned(),
+        };
+        let found = tree.git(["rev-parse", "--show-toplevel"]).output().ok()?;
+        let same = Path::new(&found).canonicalize().ok()? == root.canonicalize().ok()?;
+        same.then_some(tree)
+    }
+
+    /// What a pipeline of HEAD would be about, if there is a commit.
+    pub(super) fn subject_of_head(&self, git_ref: GitRef, what: &For) -> Option<Subject> {
+        let head = self.git(["rev-parse", "--verify", "--quiet", "HEAD"]);
+        let sha: CommitId = head.output().ok()?.parse().ok()?;
+        let before = self.upstream(what).filter(|before| *before != sha);
+        self.subject(&self.root, git_ref, sha, before, what).ok()
     }
 
     /// Makes the copy in a folder of its own within `folder`.
