@@ -79,10 +79,7 @@ fn schema_negative() {
         }
         let text = fs_err::read_to_string(case).unwrap();
         let blank = |error: &&&ci::Diagnostic| {
-            let line = text
-                .lines()
-                .nth(error.place.line - 1)
-                .unwrap_or("");
+            let line = text.lines().nth(error.place.line - 1).unwrap_or("");
             line.trim().is_empty() || line.trim_start().starts_with('#')
         };
         if errors.is_empty() {
