@@ -137,3 +137,35 @@ fn number(tag: &str) -> Option<u64> {
         .map(|part| part.parse::<u64>().ok())
         .try_fold(0, |sum, part| Some(sum * 100 + part?))
 }
+
+/// An answer: its path, status, stamp, text and what was sent; and the release that it is of.
+fn check(asked: (&str, usize), status: u16, stamp: &str, text: &str, expected: Option<u64>) {
+    let mut headers = reqwest::header::HeaderMap::new();
+    if !stamp.is_empty() {
+        headers.insert("x-release", stamp.parse().unwrap());
+    }
+    let answer = Answer {
+        path: asked.0,
+        sent: asked.1,
+        status: reqwest::StatusCode::from_u16(status).unwrap(),
+        headers,
+        body: text.to_owned().into(),
+    };
+    assert_eq!(release(&answer).ok(), expected, "{answer:?}");
+}
+
+#[test]
+fn an_answer_is_of_one_release_or_wrong() {
+    let page = "Release <strong id=\"tag\">v1.1.0</strong> on web";
+    let stored = r#"{"size": 3, "tag": "v1.1.0"}"#;
+    let sheet = "/* release: v1.1.0 */";
+    check(("/ping", 0), 200, "v1.1.0", "OK", Some(10_100));
+    check(("/ping", 0), 200, "", "OK", None);
+    check(("/ping", 0), 502, "v1.1.0", "OK", None);
+    check(("/", 0), 200, "v1.1.0", page, Some(10_100));
+    check(("/", 0), 200, "v1.0.0", page, None);
+    check(("/static/site.css", 0), 200, "", sheet, Some(10_100));
+    check(("/api/files/load", 3), 201, "v1.1.0", stored, Some(10_100));
+    check(("/api/files/load", 4), 201, "v1.1.0", stored, None);
+    check(("/api/files/load", 3), 201, "v1.0.0", stored, None);
+}
