@@ -27,7 +27,7 @@ pub use progress::{ContainerLook, Progress, ServiceLook};
 use crate::hands::{Hands, Releases, Renewal, Told};
 use attempt::Attempt;
 
-/// How long a host may be away before a rollout gives it up.
+/// How long a host may be away before a rollout gives it up, where nothing else is said.
 pub const AWAY: Duration = Duration::from_secs(30);
 
 /// What carries out steps on one host.

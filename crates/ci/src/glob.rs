@@ -1,9 +1,18 @@
-//! Globs on paths: `*`, `**`, `?`, `[a-z]`, `{a,b}`, as Ruby's `File.fnmatch` has them with
-//! `FNM_PATHNAME`, `FNM_DOTMATCH` and `FNM_EXTGLOB`.
+//! Patterns of paths, in GitLab's two forms. Those of rules have `*`, `**/`, `?`, `[a-z]` and `{a,b}`, as
+//! Ruby's `File.fnmatch` has them with `FNM_PATHNAME`, `FNM_DOTMATCH` and `FNM_EXTGLOB`; those of
+//! `include:local` have `*` and `**` alone.
 
 use regex::Regex;
 
-/// A glob as a regular expression; nothing when it is not one.
+/// A pattern of `include:local`: `**` is anything, `*` anything but a `/`.
+pub(crate) fn wildcard(pattern: &str) -> Option<Regex> {
+    let pattern = regex::escape(pattern);
+    let pattern = pattern.replace(r"\*\*", ".*").replace(r"\*", "[^/]*");
+    build(&format!("^{pattern}$"))
+}
+
+/// A pattern of rules; nothing when it is not one. `**` crosses folders only where a `/` follows it
+/// and nothing of the same name stands before it: `a/**` has the files of `a` alone.
 pub(crate) fn glob(pattern: &str) -> Option<Regex> {
     if pattern.len() > 2_000 {
         return None;
@@ -12,19 +21,20 @@ pub(crate) fn glob(pattern: &str) -> Option<Regex> {
     let mut out = String::from("^");
     let mut braces = 0_usize;
     let mut rest = pattern;
+    let mut at_start = true;
     while let Some(c) = rest.chars().next() {
-        if rest.starts_with("**/") {
+        if at_start && rest.starts_with("**/") {
             out.push_str("(?:.*/)?");
             rest = rest.trim_start_matches("**/");
             continue;
         }
         rest = &rest[c.len_utf8()..];
+        at_start = c == '/' || braces > 0 && c == ',' || c == '{';
         match c {
-            '*' if rest.starts_with('*') => {
-                out.push_str(".*");
+            '*' => {
+                out.push_str("[^/]*");
                 rest = rest.trim_start_matches('*');
             }
-            '*' => out.push_str("[^/]*"),
             '?' => out.push_str("[^/]"),
             '{' => {
                 braces += 1;
@@ -55,15 +65,17 @@ pub(crate) fn glob(pattern: &str) -> Option<Regex> {
     }
     out.push_str(&")".repeat(braces));
     out.push('$');
-    regex::RegexBuilder::new(&out)
-        .size_limit(1 << 20)
-        .build()
-        .ok()
+    build(&out)
+}
+
+fn build(text: &str) -> Option<Regex> {
+    let mut builder = regex::RegexBuilder::new(text);
+    builder.size_limit(1 << 20).build().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::glob;
+    use super::{glob, wildcard};
 
     #[test]
     fn globs() {
@@ -75,6 +87,12 @@ mod tests {
             ("**/*.md", "a.md", true),
             ("docs/**/*", "docs/a/b", true),
             ("docs/**", "docs/a", true),
+            ("docs/**", "docs/a/b", false),
+            ("docs/**/", "docs/a", false),
+            ("a**/b", "ax/b", true),
+            ("a**/b", "ax/y/b", false),
+            ("**.md", "docs/a.md", false),
+            ("{src,**/lib}/*.rs", "x/lib/a.rs", true),
             ("src/*.{rs,toml}", "src/a.toml", true),
             ("src/*.{rs,toml}", "src/a.py", false),
             ("a?c", "abc", true),
@@ -85,6 +103,20 @@ mod tests {
             ("a+(b", "a+(b", true),
         ] {
             let matches = glob(pattern).unwrap().is_match(path);
+            assert_eq!(matches, expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn wildcards() {
+        for (pattern, path, expected) in [
+            ("ci/*.yml", "ci/a.yml", true),
+            ("ci/*.yml", "ci/a/b.yml", false),
+            ("ci/**.yml", "ci/a/b.yml", true),
+            ("ci/**/*.yml", "ci/a/b.yml", true),
+            ("ci/a.yml*", "ci/axyml", false),
+        ] {
+            let matches = wildcard(pattern).unwrap().is_match(path);
             assert_eq!(matches, expected, "{pattern} {path}");
         }
     }

@@ -271,7 +271,7 @@ impl<'l> Loader<'l> {
                 path: path.to_owned(),
             }];
         }
-        let glob = crate::glob::glob(path);
+        let glob = crate::glob::wildcard(path);
         let tree = self.input.tree.as_deref().unwrap_or_default();
         let fits = |file: &&String| glob.as_ref().is_some_and(|glob| glob.is_match(file));
         let mut found: Vec<_> = tree.iter().filter(fits).cloned().collect();

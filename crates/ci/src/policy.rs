@@ -6,17 +6,22 @@ use crate::scope::Scope;
 use crate::{Input, Source};
 use yaml::{Map, Node};
 
-/// Whether a job runs; else the keyword that says no.
+/// Whether a job without `rules` runs; else the keyword that says no. Without `only` it runs for
+/// branches and tags, unless `workflow` has rules that decide it (GitLab, "workflow: rules").
 pub(crate) fn allows(
     job: &Map,
+    workflow_has_rules: bool,
     facts: &Facts<'_>,
     scope: &Scope<'_>,
     report: &mut Report,
 ) -> Result<(), &'static str> {
     let given = |name| job.get(name).filter(|node| !node.is_null());
     let only = given("only");
-    let refs_given = only.is_some_and(|only| only.as_map().is_none() || only.get("refs").is_some());
-    if !refs_given && !matches_any(&["branches".into(), "tags".into()], facts.input) {
+    let default_refs = match only {
+        Some(only) => only.as_map().is_some() && only.get("refs").is_none(),
+        None => !workflow_has_rules,
+    };
+    if default_refs && !matches_any(&["branches".into(), "tags".into()], facts.input) {
         return Err("only");
     }
     if let Some(only) = only

@@ -60,6 +60,8 @@ pub struct Environment {
     pub history: Option<u32>,
     /// How long the lock of a deployer that died still counts [default: 1m].
     pub lease: Option<Span>,
+    /// How long a host may be away during a rollout before it is given up [default: 30s].
+    pub away: Option<Span>,
     /// Volumes (`x-lotse: { per: release }`) that go with the stack of their release. Others stay.
     pub discard_volumes: Vec<String>,
 }

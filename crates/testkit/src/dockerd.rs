@@ -18,10 +18,12 @@ use tempfile::TempDir;
 const START: Duration = Duration::from_secs(90);
 const READY: &str = "API listen on";
 
-/// Its first argument is the engine's folder, the next the control group of its containers.
+/// Its first argument is the engine's folder, the next the control group of its containers; the others
+/// are the engine's own.
 const START_SCRIPT: &str = r#"
-ip link set lo up && exec dockerd --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$1" \
-    --data-root "$0/data" --exec-root "$0/exec" --pidfile "$0/pid" -H "unix://$0/docker.sock" 2>&1
+group=$1; shift
+ip link set lo up && exec dockerd --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$group" \
+    --data-root "$0/data" --exec-root "$0/exec" --pidfile "$0/pid" -H "unix://$0/docker.sock" "$@" 2>&1
 "#;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -33,6 +35,7 @@ pub struct Dockerd {
     /// Reads the engine's output until the last process that holds it has ended.
     log: Option<JoinHandle<()>>,
     folder: TempDir,
+    more: Vec<String>,
 }
 
 impl Dockerd {
@@ -41,16 +44,25 @@ impl Dockerd {
     /// # Panics
     /// When the engine does not start although it should, and where nothing may be skipped.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// [`Dockerd::start`], with further arguments for the engine.
+    ///
+    /// # Panics
+    /// As [`Dockerd::start`].
+    pub fn start_with(more: &[String]) -> Option<Self> {
         if let Some(reason) = reason_to_skip() {
             crate::skip(&reason);
             return None;
         }
         let folder = TempDir::with_prefix("dockerd-").expect("a temporary folder can be made");
-        let (process, log) = start_in(folder.path());
+        let (process, log) = start_in(folder.path(), more);
         Some(Self {
             process,
             log: Some(log),
             folder,
+            more: more.to_vec(),
         })
     }
 
@@ -61,7 +73,7 @@ impl Dockerd {
     /// When it does not start.
     pub fn reboot(&mut self) {
         self.end();
-        let (process, log) = start_in(self.folder.path());
+        let (process, log) = start_in(self.folder.path(), &self.more);
         self.process = process;
         self.log = Some(log);
     }
@@ -162,6 +174,26 @@ impl Network {
         );
         entered.expect("root may enter a network");
     }
+
+    /// The same program with nothing but the variables that it was given, in the network.
+    pub fn within(&self, command: &Command) -> Command {
+        let mut inside = Command::new("nsenter");
+        inside
+            .arg(format!("--net={}", self.0))
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .stdin(Stdio::null());
+        if let Some(folder) = command.get_current_dir() {
+            inside.current_dir(folder);
+        }
+        inside
+    }
 }
 
 /// The Docker clients of this machine, each once, under their full paths.
@@ -194,7 +226,7 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path, more: &[String]) -> Child {
     Command::new("unshare")
         .args([
             "--net",
@@ -207,6 +239,7 @@ fn spawn(folder: &Path) -> Child {
         .args(["sh", "-c", START_SCRIPT])
         .arg(folder)
         .arg(cgroup(folder))
+        .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -214,11 +247,11 @@ fn spawn(folder: &Path) -> Child {
 }
 
 /// Starts an engine with the files in this folder, and waits until it answers.
-fn start_in(folder: &Path) -> (Child, JoinHandle<()>) {
+fn start_in(folder: &Path, more: &[String]) -> (Child, JoinHandle<()>) {
     // As after a start of the machine, when nothing is left of running processes.
     let _not_there = fs_err::remove_file(folder.join("pid"));
     let _not_there = fs_err::remove_dir_all(folder.join("exec"));
-    let mut process = spawn(folder);
+    let mut process = spawn(folder, more);
     let output = process.stdout.take().expect("the output is piped");
     let (lines, received) = mpsc::channel();
     let log = thread::spawn(move || send_lines(output, &lines));

@@ -15,8 +15,9 @@ use super::progress::Display;
 use super::{Hosts, Scope, of_process};
 use crate::output::{Failure, Screen};
 
-/// Between two looks at a lock that somebody holds.
+/// Between two looks at a lock that somebody holds, at most and at least.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const NOT_BEFORE: Duration = Duration::from_millis(100);
 
 /// How a rollout is watched.
 #[derive(Debug, Clone, Args)]
@@ -39,6 +40,7 @@ pub(crate) async fn roll_out(
 ) -> Result<ExitCode, Failure> {
     let hands = hosts.all()?;
     let request = request(scope, desired);
+    let away = scope.environment.away.map_or(AWAY, Span::get);
     let mut interrupts = signals()?;
     let mut display = Display::new(screen, pace.json);
     let deadline = Instant::now() + pace.wait.unwrap_or_default().get();
@@ -54,13 +56,13 @@ pub(crate) async fn roll_out(
         let driving = drive(
             request.clone(),
             hands.clone(),
-            AWAY,
+            away,
             &mut interrupts,
             &mut tell,
         );
         let outcome = Box::pin(driving).await;
         let held = held(&outcome).filter(|_| Instant::now() < deadline);
-        let Some(held) = held else {
+        let Some((held, expires_in)) = held else {
             display.finish();
             return Ok(conclude(&outcome, plan.as_deref(), pace.json));
         };
@@ -69,7 +71,7 @@ pub(crate) async fn roll_out(
             said = held;
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = tokio::time::sleep(expires_in.clamp(NOT_BEFORE, LOOK_AGAIN)) => {}
             _ = interrupts.recv() => return Err(Failure::interrupted()),
         }
     }
@@ -86,14 +88,21 @@ pub(crate) fn request(scope: &Scope, desired: Desired) -> Request {
     }
 }
 
-/// Who keeps a rollout from beginning, where nothing else does.
-fn held(outcome: &Outcome) -> Option<String> {
+/// Who keeps a rollout from beginning, where nothing else does, and for how long if he is dead.
+fn held(outcome: &Outcome) -> Option<(String, Duration)> {
     let Outcome::Refused(Problems(problems)) = outcome else {
         return None;
     };
     match &problems[..] {
-        [Problem::Locked { host, holder, .. }] => {
-            Some(format!("{}: waiting for {holder}", host.short()))
+        [
+            Problem::Locked {
+                host,
+                holder,
+                expires_in,
+            },
+        ] => {
+            let waiting = format!("{}: waiting for {holder}", host.short());
+            Some((waiting, expires_in.get()))
         }
         _ => None,
     }

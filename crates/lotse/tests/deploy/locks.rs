@@ -59,3 +59,37 @@ async fn one_at_a_time() {
     let waited = Said::of(&second.unwrap()).succeeds();
     assert!(waited.contains("release 2 (v2) serves"), "{waited}");
 }
+
+/// The lock of a deployer that was killed counts until it expires, or until somebody breaks it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_deployer_s_lock_is_broken_by_force_alone() {
+    let Some(site) = Site::start(1).await else {
+        return;
+    };
+    site.image("v1", site::SERVES).await;
+    site.settings("lease = \"1h\"", "500ms");
+    let mut deploy = site
+        .command("v1", &["deploy", "prod", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(deploy.stdout.take().unwrap()).lines();
+    let started = events.any(|line| site::begins(&line.unwrap(), "start"));
+    assert!(started, "the release is started under the lock");
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    let holder = format!("pid {}", deploy.id());
+
+    let refused = site.lotse("v1", &["deploy", "prod"]).fails();
+    assert!(refused.contains(&holder), "{holder} is not in {refused}");
+    let kept = site.lotse("v1", &["unlock", "prod"]).fails();
+    for part in [holder.as_str(), "at work", "--force"] {
+        assert!(kept.contains(part), "{part:?} is missing: {kept}");
+    }
+    let broken = site.lotse("v1", &["unlock", "prod", "--force"]).succeeds();
+    assert!(broken.contains(&holder), "{holder} is not in {broken}");
+    let again = site.lotse("v1", &["unlock", "prod", "--force"]).succeeds();
+    assert!(again.contains("was not locked"), "{again}");
+    let said = site.lotse("v1", &["deploy", "prod"]).succeeds();
+    assert!(said.contains("release 1 (v1) serves"), "{said}");
+}

@@ -11,8 +11,13 @@ mod adopt;
 mod kills;
 mod locks;
 mod mistakes;
+mod private;
+#[path = "../common/private_registry.rs"]
+mod private_registry;
 mod project;
 mod site;
+mod terminal;
+mod tls;
 mod users;
 mod volumes;
 

@@ -32,12 +32,16 @@ pub(crate) struct Site {
 impl Site {
     /// So many hosts, and the project.
     pub(crate) async fn start(hosts: usize) -> Option<Self> {
+        let hosts: Option<Vec<Dockerd>> = (0..hosts).map(|_| Dockerd::start()).collect();
+        Self::of(hosts?)
+    }
+
+    /// These hosts, and the project.
+    pub(crate) fn of(hosts: Vec<Dockerd>) -> Option<Self> {
         if !testkit::busybox::is_installed() {
             testkit::skip("`busybox-static` is not installed");
             return None;
         }
-        let hosts: Option<Vec<Dockerd>> = (0..hosts).map(|_| Dockerd::start()).collect();
-        let hosts = hosts?;
         let project = Project::new(&[("compose.yml", COMPOSE)]);
         let site = Self { hosts, project };
         site.settings("", "500ms");
@@ -46,11 +50,20 @@ impl Site {
 
     /// Writes lotse.toml, with more lines for the environment, and how long a release is watched.
     pub(crate) fn settings(&self, more: &str, monitor: &str) {
-        let hosts: Vec<String> = self
-            .hosts
-            .iter()
-            .map(|host| format!("\"unix://{}\"", host.socket().display()))
-            .collect();
+        let sockets = self.hosts.iter().map(Dockerd::socket);
+        let hosts = sockets.map(|socket| format!("unix://{}", socket.display()));
+        let hosts: Vec<String> = hosts.collect();
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        self.write_settings(&hosts, more, monitor);
+    }
+
+    /// Writes lotse.toml with these addresses of the hosts.
+    pub(crate) fn reach_by(&self, hosts: &[&str]) {
+        self.write_settings(hosts, "", "500ms");
+    }
+
+    fn write_settings(&self, hosts: &[&str], more: &str, monitor: &str) {
+        let hosts: Vec<String> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
         let text = format!(
             "[environment.prod]\ncompose = [\"compose.yml\"]\nproject = \"shop\"\nhosts = [{}]\n\
              health = \"/ping\"\nmonitor = \"{monitor}\"\ngrace = \"3s\"\n{more}\n\

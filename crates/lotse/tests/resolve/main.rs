@@ -5,6 +5,8 @@
     reason = "the lint knows tests by their attribute only, not their helpers"
 )]
 
+#[path = "../common/private_registry.rs"]
+mod private_registry;
 mod shop;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,8 @@ use deploy::release::{Image, ImageFrom};
 use docker::image::{Credentials, Pull};
 use docker::{ImageRef, if_found};
 use model::Secret;
-use shop::{PASSWORD, Shop, USER};
+use private_registry::{PASSWORD, USER};
+use shop::Shop;
 
 /// A project of services with these lines each.
 fn project(services: &[(&str, &str)], more: &str) -> Project {

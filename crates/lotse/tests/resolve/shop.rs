@@ -1,22 +1,17 @@
 //! An engine, and a registry in its network that lets one user in.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use apply::keyring::Keyring;
 use compose::{Files, Found, Project, Request};
 use docker::{Archive, Engine, EngineAddress, ImageRef};
-use futures_util::future::{BoxFuture, FutureExt as _};
-use model::{Digest, Secret};
-use registry::{
-    Access, AccessError, Action, Identity, Permission, Registry, RepositoryName, TokenKey,
-};
+use model::Digest;
 use tempfile::TempDir;
 use testkit::busybox;
 use testkit::dockerd::{Dockerd, text_of};
 
-pub(crate) const USER: &str = "deploy";
-pub(crate) const PASSWORD: &str = "pass:word";
+use crate::private_registry::{self, PASSWORD, USER};
+
 const TOOLS: &str = "tools:1";
 
 pub(crate) struct Shop {
@@ -24,32 +19,6 @@ pub(crate) struct Shop {
     pub(crate) registry: String,
     daemon: Dockerd,
     _images: TempDir,
-}
-
-struct OneUser;
-
-impl Access for OneUser {
-    fn authenticate<'a>(
-        &'a self,
-        user: &'a str,
-        password: &'a Secret,
-    ) -> BoxFuture<'a, Result<Option<Identity>, AccessError>> {
-        let fits = user == USER && password.expose() == PASSWORD;
-        async move { Ok(fits.then(|| Identity::new(user))) }.boxed()
-    }
-
-    fn permitted<'a>(
-        &'a self,
-        identity: Option<&'a Identity>,
-        _repository: &'a RepositoryName,
-        _action: Action,
-    ) -> BoxFuture<'a, Result<Permission, AccessError>> {
-        let answer = match identity {
-            Some(_) => Permission::Granted,
-            None => Permission::Denied,
-        };
-        async move { Ok(answer) }.boxed()
-    }
 }
 
 impl Shop {
@@ -61,13 +30,7 @@ impl Shop {
         }
         let daemon = Dockerd::start()?;
         let images = tempfile::tempdir().unwrap();
-        let stored = Registry::open(images.path()).unwrap();
-        let router = registry::router(stored, Arc::new(OneUser), TokenKey::new([7; 32]));
-        let listener = daemon.listen();
-        let registry = listener.local_addr().unwrap().to_string();
-        listener.set_nonblocking(true).unwrap();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let registry = private_registry::serve(daemon.listen(), images.path());
         let address = EngineAddress::Unix(daemon.socket());
         let engine = Engine::connect(&address, None).await.unwrap();
         let archive = Archive::whole(busybox::archive(&[("srv/hello", "hello\n")]));
