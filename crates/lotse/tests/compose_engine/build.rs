@@ -372,6 +372,7 @@ async fn a_large_context_does_not_fill_the_memory() {
         .read_to_string(&mut said)
         .unwrap();
     assert!(ended.success(), "{said}");
+    assert!(said.contains("a context of 419 MB was sent"), "{said}");
     assert!((1 << 10..150 << 10).contains(&most), "{most} KiB at most");
 }
 
