@@ -38,7 +38,7 @@ test-release: release setup
 	LOTSE_PROGRAM=$(released) cargo test --package lotse --test edge_container
 
 test: setup
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 lint:
 	@scripts/setup build

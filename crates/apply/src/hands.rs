@@ -33,6 +33,7 @@ use tokio::sync::{OnceCell, mpsc};
 
 use crate::keep::Keeper;
 use crate::owner::Owner;
+use look::Phase;
 
 /// Releases by number: those that steps speak of.
 pub type Releases = BTreeMap<ReleaseNumber, Arc<Release>>;
@@ -172,8 +173,12 @@ impl Hands {
             Step::RetireStanding { service } => self.retire_standing(service).await,
             Step::RunOnce { release, service } => self.run_once(of(release)?, service).await,
             Step::Start { release, services } => self.start(of(release)?, services).await,
-            Step::Await { waits, .. } => match self.look(waits, false, told).await? {},
-            Step::Watch { waits, .. } => match self.look(waits, true, told).await? {},
+            Step::Await { waits, settle, .. } => {
+                match self.look(waits, Phase::Settling(*settle), told).await? {}
+            }
+            Step::Watch { waits, time } => {
+                match self.look(waits, Phase::Watched(*time), told).await? {}
+            }
             Step::Probe { probes, deadline } => self.probe(probes, *deadline).await,
             Step::Switch(to) => self.switch(to).await,
             Step::Retire {

@@ -88,16 +88,12 @@ fn check_entry(entry: &Entry, report: &mut Report) {
     if entry.key.starts_with('.') || &*entry.key == "include" {
         return;
     }
+    if &*entry.key == "spec" {
+        return crate::inputs::check_spec(&entry.value, report);
+    }
     if let Some(key) = GLOBAL.key(&entry.key) {
-        let value = match entry.value.is_null() {
-            true => Node::new(Value::Null, entry.span),
-            false => entry.value.clone(),
-        };
-        check(&value, &key.shape, &What::FILE.key(&entry.key), report);
-        if &*entry.key == "spec" {
-            crate::inputs::check_spec(&entry.value, report);
-        }
-        return;
+        let what = What::FILE.key(&entry.key);
+        return check(&entry.value, &key.shape, &what, report);
     }
     if entry.value.as_map().is_none() {
         let problem = no_job(entry, report);

@@ -4,6 +4,7 @@
 
 mod error;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -93,7 +94,11 @@ impl Client {
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
             return Err(wrong());
         }
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if parsed.host_str().is_some_and(is_this_machine) {
+            http = http.no_proxy();
+        }
+        let http = http
             .tls_backend_preconfigured(tls::client_config(ca_file).map_err(ClientError::Tls)?)
             .user_agent(concat!("lotse-runner ", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
@@ -258,6 +263,12 @@ impl Client {
     }
 }
 
+/// No proxy of the environment leads to this machine itself.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// What a call about one job is made with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobKey<'a> {
@@ -399,6 +410,16 @@ impl Answer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_needs_no_proxy() {
+        for host in ["localhost", "127.0.0.1", "127.1.2.3", "[::1]"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in ["example.org", "10.0.0.1", "localhost.example.org", "[::2]"] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
 
     #[test]
     fn addresses() {

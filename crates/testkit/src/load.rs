@@ -14,6 +14,7 @@ mod connection;
 mod elsewhere;
 mod kinds;
 pub mod ledger;
+pub mod site;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use connection::{Kept1, Kept2};
 use ledger::{Entry, Ledger};
+use site::{APPLICATION, Site};
 
 pub use elsewhere::Elsewhere;
 
@@ -38,8 +40,8 @@ pub enum Kind {
     Api,
     /// A small GET on a connection of its own.
     Fresh,
-    /// A page, made by two services, and then its style sheet: all of one release, unless it changes
-    /// in between.
+    /// A page and what belongs to it ([`Site::page`]): all of one release, unless it changes in
+    /// between.
     Page,
     /// A POST of 1 MB on a kept connection.
     Post,
@@ -118,6 +120,7 @@ pub struct Load {
 }
 
 struct Shared {
+    site: Site,
     address: SocketAddr,
     plan: Plan,
     ledger: Arc<Ledger>,
@@ -132,9 +135,15 @@ struct Shared {
 }
 
 impl Load {
-    /// Begins to send, on the runtime that it is called on.
+    /// Begins to send to the application that tests deploy, on the runtime that it is called on.
     pub fn start(address: SocketAddr, plan: Plan, ledger: &Arc<Ledger>) -> Self {
+        Self::start_at(APPLICATION, address, plan, ledger)
+    }
+
+    /// [`Load::start`] at another site.
+    pub fn start_at(site: Site, address: SocketAddr, plan: Plan, ledger: &Arc<Ledger>) -> Self {
         let shared = Arc::new(Shared {
+            site,
             address,
             ledger: Arc::clone(ledger),
             kept1: Mutex::default(),

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 pub use browser::Browser;
 pub use events::{Event, Events};
-pub use http::Answer;
+pub use http::{Answer, client};
 pub use program::Ran;
 pub use repository::{Pushed, Repository};
 pub use runner::{RunnerProcess, RunnerSetup};
@@ -77,7 +77,7 @@ impl Lotse {
             arguments: setup.arguments,
             address: own_address(),
             process: Mutex::default(),
-            http: http::client(),
+            http: client(),
             token: String::new(),
             folder,
         };

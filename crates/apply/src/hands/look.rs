@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use deploy::host::{Health, State};
+use deploy::span::Span;
 use deploy::{Awaited, Failure, Found, Ill, Look, Reason, Until};
 use docker::event::Event;
 use docker::{DockerError, Engine};
@@ -25,25 +26,38 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Events come in bursts: one look answers those of so long.
 const BURST: Duration = Duration::from_millis(50);
 
+/// Behind the moment at which time alone decides: the clocks of two machines are read.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(super) enum Phase {
+    /// They have no traffic. Without a health check they count when they have run so long.
+    Settling(Span),
+    /// They have traffic, so that the edge is asked as well. What follows may begin after so long.
+    Watched(Span),
+}
+
 impl Hands {
-    /// Tells what the containers do, at each change and at least every second. `watching` is
-    /// whether they have traffic, so that the edge is asked as well.
+    /// Tells what the containers do: at each change, when time alone may decide, and at least
+    /// every second.
     ///
     /// # Errors
     /// When the host does not answer. It does not end otherwise.
     pub(super) async fn look(
         &self,
         waits: &[Awaited],
-        watching: bool,
+        phase: Phase,
         told: &mpsc::UnboundedSender<Told>,
     ) -> Result<Infallible, Failure> {
+        let begun = Instant::now();
         let mut events = self.events();
         let mut tests = Tests::default();
         loop {
-            let next = Instant::now() + SECOND;
             let mut known = self.known_of(waits).await.map_err(of_docker)?;
             tests.see(&self.engine, &mut known);
-            let look = self.one_look(&known, waits, watching).await;
+            let next = next_look(phase, begun, &known);
+            let look = self.one_look(&known, waits, phase).await;
             if told.send(Told::Look(look)).is_err() {
                 std::future::pending::<()>().await;
             }
@@ -72,7 +86,7 @@ impl Hands {
         })
     }
 
-    async fn one_look(&self, known: &[Known], waits: &[Awaited], watching: bool) -> Look {
+    async fn one_look(&self, known: &[Known], waits: &[Awaited], phase: Phase) -> Look {
         let found = known.iter().map(|known| async {
             Found {
                 place: known.place,
@@ -81,9 +95,9 @@ impl Hands {
             }
         });
         let containers = join_all(found).await;
-        let ill = match watching {
-            true => self.ill(known).await,
-            false => Vec::new(),
+        let ill = match phase {
+            Phase::Watched(_) => self.ill(known).await,
+            Phase::Settling(_) => Vec::new(),
         };
         Look { containers, ill }
     }
@@ -148,6 +162,23 @@ impl Hands {
         }
         ill
     }
+}
+
+fn next_look(phase: Phase, begun: Instant, known: &[Known]) -> Instant {
+    let now = Instant::now();
+    let due = match phase {
+        Phase::Watched(time) => Some(begun + time.get()).filter(|due| *due > now),
+        Phase::Settling(time) => {
+            let settling = known.iter().filter(|known| known.seen.health.is_none());
+            let left = settling.filter_map(|known| {
+                let left = time.get().checked_sub(known.seen.running_for?.get())?;
+                (left > Duration::ZERO).then_some(left)
+            });
+            left.min().map(|left| now + left)
+        }
+    };
+    let second = now + SECOND;
+    due.map_or(second, |due| second.min(due + MARGIN))
 }
 
 /// Tests of health that the engine has not made yet.

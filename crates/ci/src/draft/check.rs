@@ -37,17 +37,14 @@ fn check_misplaced(inner: &Entry, report: &mut Report) {
     if JOB.key(&inner.key).is_some() {
         return;
     }
+    if &*inner.key == "spec" {
+        return crate::inputs::check_spec(&inner.value, report);
+    }
     if let Some(key) = GLOBAL.key(&inner.key) {
-        check(
-            &inner.value,
-            &key.shape,
-            &What::FILE.key(&inner.key),
-            report,
-        );
-        match &*inner.key {
-            "spec" => crate::inputs::check_spec(&inner.value, report),
-            "include" => check_include_inputs(&inner.value, report),
-            _ => {}
+        let what = What::FILE.key(&inner.key);
+        check(&inner.value, &key.shape, &what, report);
+        if &*inner.key == "include" {
+            check_include_inputs(&inner.value, report);
         }
         return;
     }

@@ -1,7 +1,7 @@
 //! `lotse deploy` and `rollback` as processes that are watched: their events, memory and time of the
 //! processor (proc(5)).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,10 +61,12 @@ fn watch(mut command: Command) -> Measured {
     let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
     let output = process.stdout.take().unwrap();
     let mut waits = Waits::default();
+    let mut steps = BTreeMap::new();
     let (mut memory, mut cpu) = (0, Duration::ZERO);
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         if let Ok(event) = serde_json::from_str::<Value>(&line) {
             waits.hear(begin.elapsed(), &event);
+            tell_step(&mut steps, begin.elapsed(), &event);
         }
         if let Some((held, used)) = usage(process.id()) {
             (memory, cpu) = (held.max(memory), used.max(cpu));
@@ -80,6 +82,21 @@ fn watch(mut command: Command) -> Measured {
             memory,
             cpu,
         }),
+    }
+}
+
+/// Prints, for whoever wants to know where the time goes, when each step began and what it took.
+fn tell_step(steps: &mut BTreeMap<u64, Duration>, now: Duration, event: &Value) {
+    let id = event["id"].as_u64().unwrap_or_default();
+    match event["event"].as_str() {
+        Some("begun") => drop(steps.insert(id, now)),
+        Some("done" | "stopped" | "failed") => {
+            let begun = steps.remove(&id).unwrap_or(now);
+            let (step, host) = (&event["step"]["step"], &event["host"]);
+            let (at, took) = (begun.as_secs_f64(), (now - begun).as_secs_f64());
+            eprintln!("  at {at:.2} s: {took:.2} s: {step} on {host}");
+        }
+        _ => {}
     }
 }
 

@@ -268,6 +268,21 @@ fn a_repository_without_a_commit_a_linked_work_tree_and_a_hook() {
     ran.assert_said("a", "on trunk");
 }
 
+#[test]
+fn a_proxy_is_not_asked_for_this_machine() {
+    let tree = Tree::new("a: {script: ['echo hello']}\n");
+    let mut command = tree.command(&[]);
+    // Nobody listens there.
+    let ran = Ran::of(
+        command
+            .env("http_proxy", "http://127.0.0.1:9")
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(ran.code, Some(0), "{ran}");
+    ran.assert_said("a", "hello");
+}
+
 /// What is shown beforehand is what runs: rules see the same variables.
 #[test]
 fn show_knows_what_a_run_knows() {

@@ -7,7 +7,7 @@ use crate::stage::{REGISTRY, WEB};
 /// What differs between the stories.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// How long a release is watched after the switch.
+    /// How long a release is watched after the switch of a deploy; of a rollback by default.
     pub(crate) monitor: &'static str,
     /// How long services may take to become healthy.
     pub(crate) deadline: &'static str,
@@ -38,12 +38,11 @@ impl Default for Settings {
 pub(crate) fn write(folder: &Path, settings: &Settings) {
     fs_err::create_dir_all(folder).unwrap();
     fs_err::write(folder.join("lotse.toml"), environment(settings)).unwrap();
-    fs_err::write(folder.join("docker-compose.yml"), compose(settings.target)).unwrap();
+    fs_err::write(folder.join("docker-compose.yml"), compose(settings)).unwrap();
 }
 
 fn environment(settings: &Settings) -> String {
     let Settings {
-        monitor,
         deadline,
         parallelism,
         lease,
@@ -58,7 +57,6 @@ compose = ["docker-compose.yml"]
 project = "site"
 hosts = [{hosts}]
 health = "/ping"
-monitor = "{monitor}"
 deadline = "{deadline}"
 parallelism = {parallelism}
 lease = "{lease}"
@@ -71,13 +69,17 @@ FAULT = "${{FAULT}}"
 }
 
 /// A front end, pages, an API, a worker; a database that stands, and a migration.
-fn compose(target: u16) -> String {
+fn compose(settings: &Settings) -> String {
+    let Settings {
+        monitor, target, ..
+    } = settings;
     format!(
         r#"x-part: &part
   image: {REGISTRY}/shop/site:v${{RELEASE}}
   environment:
     FAULT: ${{FAULT}}
   stop_grace_period: 5s
+  deploy: {{ update_config: {{ monitor: {monitor} }} }}
 
 services:
   frontend:

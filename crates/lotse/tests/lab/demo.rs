@@ -1,13 +1,15 @@
 //! The demo as a user runs it: the project's own example, Invenio and all, becomes a site on two web
-//! servers; `demo-down` leaves nothing behind.
+//! servers; what else the example has is tried there; `demo-down` leaves nothing behind.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lab::{Folder, Lab, LabName};
 
-#[test]
-fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
+use crate::second_form;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
     if !crate::has_root() {
         return;
     }
@@ -28,6 +30,8 @@ fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
     }
     assert!(text.contains("git push lotse v1.0.1"), "{text}");
 
+    second_form::tell(&demo).await;
+
     let down = demo.run("demo-down");
     assert!(
         down.status.success(),
@@ -42,9 +46,9 @@ fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
 }
 
 /// A demo of its own, beside one that somebody may be looking at.
-struct Demo {
-    folder: PathBuf,
-    lab: LabName,
+pub(crate) struct Demo {
+    pub(crate) folder: PathBuf,
+    pub(crate) lab: LabName,
 }
 
 impl Demo {

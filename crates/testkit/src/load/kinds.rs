@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::connection::{self, Body, Kept1};
 use super::ledger::{Entry, Newest};
+use super::site::Answer;
 use super::{Closing, Kind, Shared};
 
 const MEGABYTE: usize = 1 << 20;
@@ -25,7 +26,7 @@ struct Ask<'a> {
     path: &'a str,
     /// The length of its body.
     size: usize,
-    /// A body without a length that is sent in parts over this time.
+    /// A body that is sent in parts over this time.
     over: Option<Duration>,
 }
 
@@ -48,13 +49,15 @@ impl<'a> Ask<'a> {
             Some(over) => parts(over),
             None => Full::new(Bytes::from(vec![b'x'; self.size])).boxed(),
         };
-        Request::builder()
+        let mut request = Request::builder()
             .method(self.method)
             .uri(self.path)
             .header("host", shared.address.to_string())
-            .header("x-number", number)
-            .body(body)
-            .unwrap()
+            .header("x-number", number);
+        if self.over.is_some() && shared.site.wants_length {
+            request = request.header(CONTENT_LENGTH, self.size);
+        }
+        request.body(body).unwrap()
     }
 }
 
@@ -64,12 +67,13 @@ pub(super) async fn ask(
     kind: Kind,
     entry: &mut Option<Entry>,
 ) -> Result<(), String> {
+    let site = &shared.site;
     match kind {
-        Kind::Get => http1(shared, entry, Ask::get("/")).await,
-        Kind::Api => http1(shared, entry, Ask::get("/api/")).await,
+        Kind::Get => http1(shared, entry, Ask::get(site.get)).await,
+        Kind::Api => http1(shared, entry, Ask::get(site.api)).await,
         Kind::Fresh => fresh(shared, entry).await,
         Kind::Page => page(shared, entry).await,
-        Kind::Post => http1(shared, entry, Ask::new("POST", "/", MEGABYTE)).await,
+        Kind::Post => http1(shared, entry, Ask::new("POST", site.store, MEGABYTE)).await,
         Kind::Slow => {
             let path = format!("/slow/{}", shared.plan.slow.as_millis());
             http1(shared, entry, Ask::get(&path)).await
@@ -77,7 +81,7 @@ pub(super) async fn ask(
         Kind::Upload => {
             let ask = Ask {
                 over: Some(shared.plan.long),
-                ..Ask::new("PUT", "/", PARTS * PART)
+                ..Ask::new("PUT", site.store, PARTS * PART)
             };
             http1(shared, entry, ask).await
         }
@@ -86,7 +90,7 @@ pub(super) async fn ask(
     }
 }
 
-/// Without a length, so chunked; spread over the time.
+/// Chunked where nobody says the length; spread over the time.
 fn parts(over: Duration) -> Body {
     let parts = futures_util::stream::unfold(0, move |count| async move {
         if count == PARTS {
@@ -106,15 +110,16 @@ async fn http1(shared: &Shared, entry: &mut Option<Entry>, ask: Ask<'_>) -> Resu
     let entry = entry.insert(shared.ledger.enter(&kept.newest));
     let response = send(shared, &mut kept, &ask, entry.number).await?;
     let closes = response.headers().contains_key(CONNECTION);
-    check(shared, entry, response, ask.size).await?;
+    check(shared, entry, response, &ask).await?;
     put_back(shared, kept, closes)
 }
 
 async fn fresh(shared: &Shared, entry: &mut Option<Entry>) -> Result<(), String> {
     let mut once = connection::new1(shared).await?;
     let entry = entry.insert(shared.ledger.enter(&once.newest));
-    let response = send(shared, &mut once, &Ask::get("/"), entry.number).await?;
-    check(shared, entry, response, 0).await
+    let ask = Ask::get(shared.site.get);
+    let response = send(shared, &mut once, &ask, entry.number).await?;
+    check(shared, entry, response, &ask).await.map(|_| ())
 }
 
 async fn send(
@@ -148,49 +153,42 @@ async fn check(
     shared: &Shared,
     entry: &Entry,
     response: Response<Incoming>,
-    size: usize,
-) -> Result<(), String> {
-    let (release, body) = whole(response).await?;
-    if body != format!("release {release} took {size}") {
-        return Err(format!("release {release} sends {body:?}"));
-    }
-    shared.ledger.judge(entry, release)
-}
-
-/// The release and the body of a good answer.
-async fn whole(response: Response<Incoming>) -> Result<(u64, Bytes), String> {
-    let status = response.status();
-    let stamps: Vec<_> = response.headers().get_all("x-release").iter().collect();
-    let stamp = match stamps[..] {
-        [stamp] => stamp.to_str().ok().and_then(|stamp| stamp.parse().ok()),
-        _ => None,
+    ask: &Ask<'_>,
+) -> Result<u64, String> {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await;
+    let body = body.map_err(|error| format!("{} broken off: {error:?}", head.status))?;
+    let answer = Answer {
+        path: ask.path,
+        sent: ask.size,
+        status: head.status,
+        headers: head.headers,
+        body: body.to_bytes(),
     };
-    let body = response.into_body().collect().await;
-    let body = body.map_err(|error| format!("{status} broken off: {error:?}"))?;
-    let body = body.to_bytes();
-    match stamp.filter(|_| status == 200) {
-        Some(release) => Ok((release, body)),
-        None => Err(format!("{status}: {}", String::from_utf8_lossy(&body))),
-    }
+    let release = (shared.site.release)(&answer)?;
+    shared.ledger.judge(entry, release)?;
+    Ok(release)
 }
 
-/// A page and its style sheet. Where their releases differ there was a switch between the two: then
-/// the page, asked again, is of the style sheet's release.
+/// A page and what belongs to it. Where their releases differ there was a switch in between: then
+/// all of it, asked again, is of one release.
 async fn page(shared: &Shared, entry: &mut Option<Entry>) -> Result<(), String> {
     let mut kept = connection::kept1(shared).await?;
     let mut seen = Vec::new();
     for _ in 0..MOST_SWITCHES_IN_A_PAGE {
-        let page = part(shared, &mut kept, entry, "/page").await?;
-        let sheet = part(shared, &mut kept, entry, "/static/site.css").await?;
-        seen.extend([page, sheet]);
-        if page == sheet {
+        let mut releases = Vec::new();
+        for path in shared.site.page {
+            releases.push(part(shared, &mut kept, entry, path).await?);
+        }
+        if releases.iter().all(|release| *release == releases[0]) {
             return put_back(shared, kept, false);
         }
+        seen.push(releases);
     }
-    Err(format!("mixed: pages and style sheets in turn {seen:?}"))
+    Err(format!("mixed: pages and their parts are of {seen:?}"))
 }
 
-/// Asks for a part of a page and returns the release that its text names.
+/// Asks for a part of a page and returns its release.
 async fn part(
     shared: &Shared,
     kept: &mut Kept1,
@@ -200,43 +198,32 @@ async fn part(
     let ready = kept.sender.ready().await;
     ready.map_err(|error| format!("closed without a word in a page: {error:?}"))?;
     let entry = entry.insert(shared.ledger.enter(&kept.newest));
-    let response = send(shared, kept, &Ask::get(path), entry.number).await?;
+    let ask = Ask::get(path);
+    let response = send(shared, kept, &ask, entry.number).await?;
     let closes = response.headers().contains_key(CONNECTION);
-    let (stamp, body) = whole(response).await?;
+    let release = check(shared, entry, response, &ask).await?;
     if closes && shared.plan.closing == Closing::Announced {
         kept.renew(shared).await?;
     }
-    let text = String::from_utf8_lossy(&body);
-    let named: Vec<u64> = text.split(' ').filter_map(number).collect();
-    match named[..] {
-        [release, ref others @ ..] if others.iter().all(|other| *other == release) => {
-            shared.ledger.judge(entry, release)?;
-            Ok(release)
-        }
-        _ => Err(format!("mixed: release {stamp} sends {text:?}")),
-    }
-}
-
-/// `3` or `3\n<link`.
-fn number(word: &str) -> Option<u64> {
-    word.lines().next()?.parse().ok()
+    Ok(release)
 }
 
 async fn stream(shared: &Shared, entry: &mut Option<Entry>) -> Result<(), String> {
     for _ in 0..5 {
         let mut kept = connection::kept2(shared).await?;
         let entry = entry.insert(shared.ledger.enter(&kept.newest));
-        let path = format!("http://{}/", shared.address);
+        let path = |path| format!("http://{}{path}", shared.address);
+        let (get, store) = (path(shared.site.get), path(shared.site.store));
         let ask = match entry.number % 2 {
-            0 => Ask::get(&path),
-            _ => Ask::new("POST", &path, 20_000),
+            0 => Ask::get(&get),
+            _ => Ask::new("POST", &store, 20_000),
         };
         let mut request = ask.request(shared, entry.number);
         kept.cookie.show(&mut request);
         let mut error = match kept.sender.try_send_request(request).await {
             Ok(response) => {
                 kept.cookie.keep(&response);
-                return check(shared, entry, response, ask.size).await;
+                return check(shared, entry, response, &ask).await.map(|_| ());
             }
             Err(error) => error,
         };

@@ -1,4 +1,4 @@
-"""Records over HTTP: list, create, read."""
+"""Records over HTTP: list, create, read. Files have a module of their own."""
 
 from flask import Blueprint, jsonify, request
 from invenio_cache import current_cache
@@ -7,10 +7,13 @@ from invenio_records.api import Record
 from invenio_records.models import RecordMetadata
 from sqlalchemy.exc import OperationalError
 
-from . import TAG
+from . import TAG, name_release
+from .files import files
 from .tasks import announce
 
 blueprint = Blueprint("repository_site_api", __name__)
+blueprint.after_app_request(name_release)
+blueprint.register_blueprint(files)
 
 
 @blueprint.errorhandler(OperationalError)

@@ -7,9 +7,10 @@ from invenio_db import db
 from invenio_records.models import RecordMetadata
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import TAG
+from . import TAG, name_release
 
 blueprint = Blueprint("repository_site", __name__)
+blueprint.after_app_request(name_release)
 
 
 @blueprint.route("/")
