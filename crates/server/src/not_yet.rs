@@ -7,7 +7,7 @@ use ci::{Graph, Job};
 type Asks = fn(&Job) -> bool;
 
 /// Keywords without effect, and which jobs use them.
-const KEYWORDS: [(&str, Asks); 9] = [
+const KEYWORDS: [(&str, Asks); 10] = [
     ("artifacts", |job| job.artifacts.is_some()),
     ("cache", |job| !job.cache.is_empty()),
     ("services", |job| !job.services.is_empty()),
@@ -15,6 +15,7 @@ const KEYWORDS: [(&str, Asks); 9] = [
     ("run", |job| job.run.is_some()),
     ("hooks", |job| !job.hooks.pre_get_sources_script.is_empty()),
     ("release", |job| job.release.is_some()),
+    ("pages", |job| job.pages.is_some()),
     ("secrets", |job| job.secrets.is_some()),
     ("id_tokens", |job| !job.id_tokens.is_empty()),
 ];

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use ci::{Fetched, Input};
+use ci::{Changes, Fetched, Input, Purpose};
 use libfuzzer_sys::fuzz_target;
 use model::GitRef;
 
@@ -14,11 +14,15 @@ fuzz_target!(|data: &[u8]| {
     };
     for git_ref in [GitRef::branch("main"), GitRef::tag("v1")] {
         let git_ref = git_ref.expect("the names are right");
-        let compile = |text: &str| {
+        let compile_for = |purpose, text: &str| {
             let mut input = Input::new("ci.yml", text, git_ref.clone());
+            input.purpose = purpose;
             input.tree = Some(vec!["a.yml".to_owned()]);
+            input.changes = Changes::Files(vec!["src/a.rs".to_owned()]);
             ci::compile_with(input, |_| Fetched::Text("b: {script: x}\n".to_owned()))
         };
+        let _ = compile_for(Purpose::Check, text).render();
+        let compile = |text: &str| compile_for(Purpose::Create, text);
         let compiled = compile(text);
         let _ = compiled.render();
         if let Some(graph) = &compiled.graph {

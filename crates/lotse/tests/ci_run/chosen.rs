@@ -131,4 +131,12 @@ code: {script: ['true'], rules: [{changes: [src/*]}]}
         ran.out.contains("docs") && !ran.out.contains("code"),
         "{ran}"
     );
+    let mut show = tree.hermetic(env!("CARGO_BIN_EXE_lotse"));
+    let output = show.args(["ci", "show", "--jobs"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let (runs, would_not) = shown.split_once("would not run").unwrap();
+    assert!(
+        runs.contains("docs") && would_not.contains("code"),
+        "{shown}"
+    );
 }

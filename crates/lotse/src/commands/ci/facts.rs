@@ -81,12 +81,16 @@ pub(crate) fn compile(file: &Path, what: &For, purpose: Purpose) -> Result<Compi
     let mut input = Input::new(name, text, git_ref);
     input.purpose = purpose;
     input.source = what.source;
-    if input.text.contains("exists") || input.text.contains("include") {
-        input.tree = tree(&root);
-    }
     input.variables.project = what.settings();
-    let tree = WorkTree::at(&root);
-    match tree.and_then(|tree| tree.subject_of_head(input.git_ref.clone(), what)) {
+    let worktree = WorkTree::at(&root);
+    if input.text.contains("exists") || input.text.contains("include") {
+        let known = worktree.as_ref().and_then(WorkTree::files);
+        input.tree = known.or_else(|| tree(&root));
+    }
+    if let Some(worktree) = worktree.as_ref().filter(|_| input.text.contains("changes")) {
+        input.changes = worktree.changes(&input.git_ref, what);
+    }
+    match worktree.and_then(|tree| tree.subject_of_head(input.git_ref.clone(), what)) {
         Some(subject) => {
             input.variables.predefined = subject.variables();
             input.default_branch = subject.commit.default_branch;

@@ -74,6 +74,38 @@ impl WorkTree {
         self.subject(&self.root, git_ref, sha, before, what).ok()
     }
 
+    /// What a commit of everything would change of the branch's upstream, as [`WorkTree::copy`] has it.
+    pub(super) fn changes(&self, git_ref: &GitRef, what: &For) -> Changes {
+        let Some(before) = self.upstream(what).filter(|_| !git_ref.is_tag()) else {
+            return Changes::Unknown;
+        };
+        let changed = ["diff", "--name-only", "--no-renames", "-z", before.as_str()];
+        let new = ["ls-files", "-z", "--others", "--exclude-standard"];
+        let listed = self.git(changed).output().and_then(|changed| {
+            let new = self.git(new).output()?;
+            Ok([names(&changed), names(&new)].concat())
+        });
+        match listed {
+            Ok(files) if !files.is_empty() => Changes::Files(files),
+            _ => Changes::Unknown,
+        }
+    }
+
+    /// The files that a commit of everything would have.
+    pub(super) fn files(&self) -> Option<Vec<String>> {
+        let arguments = [
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ];
+        let listed = self.git(arguments).output().ok()?;
+        let mut files = names(&listed);
+        files.retain(|file| self.root.join(file).symlink_metadata().is_ok());
+        Some(files)
+    }
+
     /// Makes the copy in a folder of its own within `folder`.
     pub(super) fn copy(&self, folder: &Path, what: &For) -> Result<Copy, Failure> {
         let git_ref = what.git_ref(&self.root)?;
