@@ -95,7 +95,7 @@ pub enum Problem {
     },
     #[error("`health` is asked through a published port, and no service of the stack publishes {}", wanted(*port))]
     HealthPort { port: Option<u16> },
-    #[error("no release was in force before {}: `lotse releases` lists those that there are, and `lotse rollback` takes one of them", current(*in_force))]
+    #[error("{}", nothing_before(*in_force))]
     NothingBefore { in_force: Option<ReleaseNumber> },
     #[error(
         "no host has a container of the compose project `{project}` that runs: \
@@ -133,6 +133,14 @@ fn wanted(port: Option<u16>) -> String {
     port.map_or_else(|| "any TCP port".to_owned(), |port| format!("port {port}"))
 }
 
-fn current(in_force: Option<ReleaseNumber>) -> String {
-    in_force.map_or_else(|| "the first".to_owned(), |number| number.to_string())
+fn nothing_before(in_force: Option<ReleaseNumber>) -> String {
+    match in_force {
+        Some(number) => format!(
+            "no release was in force before {number}: `lotse releases` lists those that there are, and \
+             `lotse rollback` takes one of them"
+        ),
+        None => "no release has been in force yet, so there is nothing to go back to: what was cut off goes \
+                 on with `lotse deploy`, or with `lotse adopt` where it takes over what Docker Compose runs"
+            .to_owned(),
+    }
 }

@@ -40,8 +40,8 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
     let drafted = arguments.drafting.draft(&arguments.which).await?;
     let (scope, hosts) = (drafted.scope, drafted.hosts);
     let desired = Desired::Adopt(Box::new(drafted.draft));
-    let plan = plan(&scope, &hosts, desired.clone()).await?;
-    if !arguments.yes && !agrees(&plan).await? {
+    // Whoever agrees beforehand may wait for a lock, which a plan for people cannot.
+    if !arguments.yes && !agrees(&plan(&scope, &hosts, desired.clone()).await?).await? {
         eprintln!("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }

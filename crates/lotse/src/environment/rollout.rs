@@ -88,24 +88,25 @@ pub(crate) fn request(scope: &Scope, desired: Desired) -> Request {
     }
 }
 
-/// Who keeps a rollout from beginning, where nothing else does, and for how long if he is dead.
+/// Who keeps a rollout from beginning, where nothing else does, and for how long if they are dead. A
+/// lock may be on several hosts, and expires on each in its own time.
 fn held(outcome: &Outcome) -> Option<(String, Duration)> {
     let Outcome::Refused(Problems(problems)) = outcome else {
         return None;
     };
-    match &problems[..] {
-        [
-            Problem::Locked {
-                host,
-                holder,
-                expires_in,
-            },
-        ] => {
-            let waiting = format!("{}: waiting for {holder}", host.short());
-            Some((waiting, expires_in.get()))
-        }
+    let locks = problems.iter().map(|problem| match problem {
+        Problem::Locked {
+            host,
+            holder,
+            expires_in,
+        } => Some((host, holder, expires_in.get())),
         _ => None,
-    }
+    });
+    let locks: Vec<_> = locks.collect::<Option<_>>()?;
+    let (host, holder, _) = locks.first()?;
+    let longest = locks.iter().map(|(.., expires_in)| *expires_in).max()?;
+    let waiting = format!("{}: waiting for {holder}", host.short());
+    Some((waiting, longest))
 }
 
 /// A message for each SIGINT or SIGTERM.
@@ -133,4 +134,32 @@ fn signals() -> Result<mpsc::Receiver<()>, Failure> {
 pub(crate) async fn plan(scope: &Scope, hosts: &Hosts, desired: Desired) -> Result<Plan, Failure> {
     let plan = Plan::make(&request(scope, desired), &hosts.observe().await);
     plan.map_err(|problems| refusal(&problems))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(host: &str, seconds: u64) -> Problem {
+        Problem::Locked {
+            host: host.parse().unwrap(),
+            holder: "anna at laptop".parse().unwrap(),
+            expires_in: Span::seconds(seconds),
+        }
+    }
+
+    #[test]
+    fn locks_are_waited_for_and_nothing_else() {
+        let away = Problem::NothingBefore { in_force: None };
+        for (problems, waits) in [
+            (vec![lock("ssh://a", 3)], Some(3)),
+            (vec![lock("ssh://a", 1), lock("ssh://b", 2)], Some(2)),
+            (vec![lock("ssh://a", 1), away], None),
+            (vec![], None),
+        ] {
+            let outcome = Outcome::Refused(Problems(problems));
+            let found = held(&outcome).map(|(_, expires_in)| expires_in.as_secs());
+            assert_eq!(found, waits, "{outcome:?}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use crate::kills;
+use crate::project::Said;
 use crate::site::{self, Site, is_well};
 use crate::users::Users;
 
@@ -29,21 +31,9 @@ volumes:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_project_is_taken_over_with_one_gap() {
-    let Some(site) = Site::start(1).await else {
+    let Some(site) = composed().await else {
         return;
     };
-    if Command::new("docker-compose")
-        .arg("version")
-        .output()
-        .is_err()
-    {
-        return testkit::skip("`docker-compose` is not installed");
-    }
-    site.image("v1", site::SERVES).await;
-    site.image("v2", site::SERVES).await;
-    site.image("v3", site::BREAKS).await;
-    site.project.write("compose.yml", COMPOSE);
-    up(&site);
 
     let refused = site.lotse("v2", &["deploy", "prod"]).fails();
     for part in ["port 8080", "lotse adopt"] {
@@ -79,6 +69,88 @@ async fn a_running_project_is_taken_over_with_one_gap() {
     let starts = site.lotse("v1", &log).succeeds().lines().count();
     // Compose, three attempts with the way back of two of them: always on the same volume.
     assert_eq!(starts, 6);
+}
+
+/// Whoever adopts is killed at any moment: an attempt with a bad release gives the project back, one
+/// with a good release takes it over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_amid_it_the_next_attempt_ends_right() {
+    let Some(site) = composed().await else {
+        return;
+    };
+    site.settings("lease = \"2s\"", "500ms");
+    let (mut kills, mut rows) = (0, starts(&site, "shop_db_1"));
+    for at in (0..).step_by(kills::apart()) {
+        let users = Users::start(&site.hosts[0]);
+        let told = kills::kill_at(&site, "v2", &ADOPT, at);
+        let seen = users.stop();
+        let when = told.last();
+        let has_stopped = !running(&site).contains(&"shop_web_1".to_owned());
+        assert!(has_stopped || seen.failed.is_empty(), "{when}: {seen:?}");
+        if !told.killed || is_in_force(&site, "v2") {
+            break;
+        }
+        kills += 1;
+        eprintln!("killed at {when}");
+        let said = attempt(&site, "v3").fails();
+        assert!(said.contains("no such module"), "{when}: {said}");
+        assert_eq!(running(&site), ["shop_db_1", "shop_web_1"], "{when}");
+        serves(&site, "v1");
+        let now = starts(&site, "shop_db_1");
+        assert!(now >= rows, "{when}: {now} starts after {rows}");
+        rows = now;
+    }
+    eprintln!("{kills} kills");
+    assert!(kills > 2, "{kills} kills");
+    site.lotse("v2", &["deploy", "prod", "--wait"]).succeeds();
+    is_taken_over(&site);
+    assert!(starts(&site, "shop-standing-db-1") > rows);
+}
+
+/// The ports are closed, and nobody is there to open them again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_in_the_gap_the_next_attempt_closes_it() {
+    let Some(site) = composed().await else {
+        return;
+    };
+    site.settings("lease = \"2s\"", "500ms");
+    let told = kills::kill_when(&site, "v2", &ADOPT, |event| site::begins(event, "switch"));
+    assert!(told.killed, "a switch begins");
+    attempt(&site, "v2").succeeds();
+    is_taken_over(&site);
+}
+
+/// Users get v2, and nothing of Docker Compose runs.
+fn is_taken_over(site: &Site) {
+    let running = running(site);
+    let ours = |name: &String| name.starts_with("shop-");
+    assert!(
+        running.len() == 2 && running.iter().all(ours),
+        "{running:?}"
+    );
+    serves(site, "v2");
+}
+
+const ADOPT: [&str; 3] = ["adopt", "prod", "--yes"];
+
+fn attempt(site: &Site, version: &str) -> Said {
+    site.lotse(version, &["adopt", "prod", "--yes", "--wait"])
+}
+
+/// A host where Docker Compose runs v1; v2 is good, v3 is not.
+async fn composed() -> Option<Site> {
+    let site = Site::start(1).await?;
+    let found = Command::new("docker-compose").arg("version").output();
+    if found.is_err() {
+        testkit::skip("`docker-compose` is not installed");
+        return None;
+    }
+    site.image("v1", site::SERVES).await;
+    site.image("v2", site::SERVES).await;
+    site.image("v3", site::BREAKS).await;
+    site.project.write("compose.yml", COMPOSE);
+    up(&site);
+    Some(site)
 }
 
 fn up(site: &Site) {
@@ -125,4 +197,30 @@ fn running(site: &Site) -> Vec<String> {
     names.retain(|name| name.starts_with("shop"));
     names.sort();
     names
+}
+
+/// Users get this version's page.
+fn serves(site: &Site, version: &str) {
+    let users = Users::start(&site.hosts[0]);
+    site.lotse_without_tag(&["releases", "prod"]).succeeds();
+    let seen = users.stop();
+    assert_eq!(
+        (seen.failed, seen.answers),
+        (vec![], vec![version.to_owned()])
+    );
+}
+
+fn is_in_force(site: &Site, version: &str) -> bool {
+    let releases = site.lotse(version, &["releases", "prod"]).succeeds();
+    let mut lines = releases.lines();
+    lines.any(|line| line.contains(version) && line.contains("in force"))
+}
+
+/// How often the database has started on its volume.
+fn starts(site: &Site, container: &str) -> usize {
+    let mut log = site.hosts[0].client("docker");
+    let log = log.args(["exec", container, "cat", "/rows/log"]).output();
+    let log = log.unwrap();
+    is_well(&log);
+    log.stdout.split(|byte| *byte == b'\n').count() - 1
 }

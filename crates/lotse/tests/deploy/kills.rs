@@ -11,7 +11,12 @@ use crate::site::{self, Site};
 use crate::users::Users;
 
 /// Every so many-th event, so that all of it takes a minute; every one where LOTSE_LONG_TESTS is set.
-const SHORT: usize = 9;
+pub(crate) fn apart() -> usize {
+    match std::env::var_os("LOTSE_LONG_TESTS") {
+        Some(_) => 1,
+        None => 9,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_each_step_it_goes_on_from_there() {
@@ -24,16 +29,13 @@ async fn killed_at_each_step_it_goes_on_from_there() {
     }
     site.lotse("v1", &["deploy", "prod"]).succeeds();
     let users = Users::start(&site.hosts[0]);
-    let step = match std::env::var_os("LOTSE_LONG_TESTS") {
-        Some(_) => 1,
-        None => SHORT,
-    };
     let (mut at, mut kills, mut now) = (0, 0, "v1");
     loop {
         let to = if now == "v1" { "v2" } else { "v1" };
-        let Some(event) = kill_at(&site, to, at) else {
+        let told = kill_at(&site, to, &["deploy", "prod"], at);
+        if !told.killed {
             break;
-        };
+        }
         kills += 1;
         // Forth after one kill, back after the next.
         if kills % 2 == 0 {
@@ -41,14 +43,15 @@ async fn killed_at_each_step_it_goes_on_from_there() {
         } else {
             let said = site.lotse(to, &["deploy", "prod", "--wait"]).succeeds();
             eprintln!(
-                "killed at {event}: {}",
+                "killed at {}: {}",
+                told.last(),
                 said.lines().next().unwrap_or_default()
             );
             now = to;
         }
         let status = site.lotse(now, &["status", "prod"]).succeeds();
         assert!(status.contains(&format!("({now})")), "{now}: {status}");
-        at += step;
+        at += apart();
     }
     let seen = users.stop();
     eprintln!("{kills} kills, {} answers", seen.count);
@@ -91,19 +94,54 @@ async fn interrupted_it_goes_back() {
     assert_eq!((seen.failed, seen.answers), (vec![], vec!["v1".to_owned()]));
 }
 
-/// Deploys, and kills the deployer at this event; which one it was. Nothing when it ended before.
-fn kill_at(site: &Site, version: &str, at: usize) -> Option<String> {
+/// What a deployer told, until it was killed or came to its end.
+pub(crate) struct Told {
+    /// Beginnings and ends of steps.
+    pub(crate) events: Vec<String>,
+    pub(crate) killed: bool,
+}
+
+impl Told {
+    pub(crate) fn last(&self) -> &str {
+        self.events.last().map_or("", String::as_str)
+    }
+}
+
+/// Runs a rollout, and kills the deployer when a step that is meant begins or ends.
+pub(crate) fn kill_when(
+    site: &Site,
+    version: &str,
+    arguments: &[&str],
+    mut is_meant: impl FnMut(&str) -> bool,
+) -> Told {
     let mut deploy = site
-        .command(version, &["deploy", "prod", "--json", "--wait"])
+        .command(version, arguments)
+        .args(["--json", "--wait"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = BufReader::new(deploy.stdout.take().unwrap()).lines();
-    let mut steps = lines
-        .map_while(Result::ok)
-        .filter(|line| line.contains("\"event\":\"begun\"") || line.contains("\"event\":\"done\""));
-    let event = steps.nth(at);
+    let mut told = Told {
+        events: Vec::new(),
+        killed: false,
+    };
+    for line in lines.map_while(Result::ok) {
+        if !line.contains("\"event\":\"begun\"") && !line.contains("\"event\":\"done\"") {
+            continue;
+        }
+        told.killed = is_meant(&line);
+        told.events.push(line.chars().take(150).collect());
+        if told.killed {
+            break;
+        }
+    }
     deploy.kill().unwrap();
     deploy.wait().unwrap();
-    event.map(|line| line.chars().take(150).collect())
+    told
+}
+
+/// [`kill_when`], at this beginning or end of a step; the first is 0.
+pub(crate) fn kill_at(site: &Site, version: &str, arguments: &[&str], at: usize) -> Told {
+    let mut events = 0..;
+    kill_when(site, version, arguments, |_| events.next() == Some(at))
 }

@@ -9,8 +9,8 @@ use crate::stage::{Ran, Stage, WEB};
 
 /// Requests a second at each address, small ones.
 const RATE: f64 = 40.0;
-/// Steps of a deploy to three hosts begin and end at about so many moments.
-const STEPS: usize = 90;
+/// Steps of a deploy to three hosts begin and end at no fewer moments than these.
+const STEPS: usize = 75;
 /// More than the lease.
 const WAIT: [&str; 2] = ["--wait", "60s"];
 
@@ -35,9 +35,9 @@ struct Site<'a> {
 }
 
 /// What has been in force: the releases took turns, so how many there were before says which.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Past {
-    /// The release in force; zero before the first.
+    /// The release in force.
     serves: u64,
     /// How many were in force before it, as rollbacks go.
     before: usize,
@@ -45,27 +45,19 @@ struct Past {
 
 impl Past {
     fn comes(&mut self, release: u64) {
-        self.before += usize::from(self.serves != 0 && self.serves != release);
+        self.before += usize::from(self.serves != release);
         self.serves = release;
     }
 }
 
+/// Before and after each step on one host. The short form takes some of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_deployer_leaves_a_site_that_serves_and_mends() {
-    let _alone = crate::alone().await;
-    let Some(stage) = Stage::set("killed").await else {
+async fn a_deployer_killed_at_any_step_leaves_a_site_that_serves_and_mends() {
+    let _beside = crate::beside_others().await;
+    let Some(stage) = stage("killed", &WEB[..1]).await else {
         return;
     };
-    for release in 1..=2 {
-        stage.push(release);
-    }
-    let past = at_each_step(&stage).await;
-    at_random(&stage, past).await;
-}
-
-/// Before and after each step on one host. The short form takes some of them.
-async fn at_each_step(stage: &Stage) -> Past {
-    let mut site = Site::open(stage, &WEB[..1], Past::default()).await;
+    let mut site = Site::open(&stage, &WEB[..1]).await;
     let apart = if crate::is_long() { 1 } else { 5 };
     let mut killed = 0;
     for boundary in (1..).step_by(apart) {
@@ -80,11 +72,20 @@ async fn at_each_step(stage: &Stage) -> Past {
             _ => site.deploys().await,
         };
         println!("then it {ended}");
-        data::must_be_there(stage, site.hosts, &format!("boundary {boundary}"));
+        data::must_be_there(&stage, site.hosts, &format!("boundary {boundary}"));
     }
     println!("killed at {killed} places between steps");
     assert!(killed > 3, "a deploy has more steps than that");
-    site.close().await
+    site.close().await;
+}
+
+/// With the images of releases 1 and 2.
+async fn stage(name: &str, hosts: &[&str]) -> Option<Stage> {
+    let stage = Stage::of(name, hosts).await?;
+    for release in 1..=2 {
+        stage.push(release);
+    }
+    Some(stage)
 }
 
 /// What happens in a round.
@@ -106,10 +107,16 @@ const DECK: [Round; 5] = [
 ];
 
 /// Deploys, rollbacks, bad releases and kills on three hosts, in a random order.
-async fn at_random(stage: &Stage, past: Past) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_at_random_no_request_fails_and_no_volume_loses_anything() {
+    let _beside = crate::beside_others().await;
+    let Some(stage) = stage("random", &WEB).await else {
+        return;
+    };
     let mut random = Random::new();
     println!("{SEED}={} repeats these rounds", random.0);
-    let mut site = Site::open(stage, &WEB, past).await;
+    let mut site = Site::open(&stage, &WEB).await;
+    site.deploys().await;
     let decks = if crate::is_long() { 10 } else { 1 };
     let rounds = (0..decks).flat_map(|_| random.shuffled(DECK));
     let rounds: Vec<Round> = rounds.collect();
@@ -126,20 +133,19 @@ async fn at_random(stage: &Stage, past: Past) {
         let when = format!("round {}", index + 1);
         println!("{when}: {what}");
         site.must_serve(&when).await;
-        data::must_be_there(stage, site.hosts, &when);
+        data::must_be_there(&stage, site.hosts, &when);
     }
     site.deploys().await;
-    data::must_be_there(stage, site.hosts, "at the end");
+    data::must_be_there(&stage, site.hosts, "at the end");
     site.close().await;
 }
 
 impl<'a> Site<'a> {
-    /// Release 1 serves at these hosts, whatever was before.
-    async fn open(stage: &'a Stage, hosts: &'static [&'static str], mut past: Past) -> Self {
+    /// Release 1 serves at these hosts.
+    async fn open(stage: &'a Stage, hosts: &'static [&'static str]) -> Self {
         project::write(&stage.project(), &settings(hosts));
         let first = run(stage, "deploy", 1, "").await.succeeds();
         println!("the first deploy took {:?}", first.took);
-        past.comes(1);
         for host in hosts {
             data::mark(stage, host);
         }
@@ -148,7 +154,10 @@ impl<'a> Site<'a> {
             stage,
             crowd,
             hosts,
-            past,
+            past: Past {
+                serves: 1,
+                before: 0,
+            },
             cut_off: false,
         }
     }
@@ -267,10 +276,9 @@ impl<'a> Site<'a> {
         self.crowd.must_be_well(when);
     }
 
-    async fn close(self) -> Past {
+    async fn close(self) {
         let sent = self.crowd.leave_content(RATE).await;
         println!("{sent} requests, none failed");
-        self.past
     }
 }
 

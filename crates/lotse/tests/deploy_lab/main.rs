@@ -13,6 +13,7 @@ mod by_hand;
 mod crowd;
 mod data;
 mod events;
+mod host_trouble;
 mod killed;
 mod open_registry;
 mod project;
@@ -20,12 +21,17 @@ mod refused;
 mod seed;
 mod serving;
 mod stage;
-mod trouble;
 
-/// The stories load the machine, so they take turns.
-async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
-    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    TURN.lock().await
+/// The story with the whole load has the machine for itself; the others mostly wait, for hosts, leases
+/// and deadlines, and run beside each other.
+static TURN: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
+async fn alone() -> tokio::sync::RwLockWriteGuard<'static, ()> {
+    TURN.write().await
+}
+
+async fn beside_others() -> tokio::sync::RwLockReadGuard<'static, ()> {
+    TURN.read().await
 }
 
 /// Whether stories shall be told at length.

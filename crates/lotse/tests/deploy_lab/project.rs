@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) parallelism: usize,
     /// The port in the front end's container that is published.
     pub(crate) target: u16,
+    /// How long a host may be away.
+    pub(crate) away: &'static str,
     /// How long the lock of a deployer that died counts.
     pub(crate) lease: &'static str,
     /// The web servers that are deployed to.
@@ -28,6 +30,7 @@ impl Default for Settings {
             deadline: "30s",
             parallelism: 1,
             target: 8080,
+            away: "30s",
             lease: "1m",
             hosts: &WEB,
         }
@@ -46,6 +49,7 @@ fn environment(settings: &Settings) -> String {
         deadline,
         parallelism,
         lease,
+        away,
         ..
     } = settings;
     let hosts = settings.hosts.iter();
@@ -60,6 +64,7 @@ health = "/ping"
 deadline = "{deadline}"
 parallelism = {parallelism}
 lease = "{lease}"
+away = "{away}"
 
 [environment.prod.variables]
 RELEASE = "${{RELEASE}}"

@@ -9,13 +9,19 @@ use crate::stage::{LOTSE, Stage, WEB};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_deploys_and_changed_host_keys_are_refused() {
-    let _alone = crate::alone().await;
+    let _beside = crate::beside_others().await;
     let Some(stage) = Stage::set("refused").await else {
         return;
     };
     for release in 1..=2 {
         stage.push(release);
     }
+    let settings = Settings {
+        monitor: "500ms",
+        parallelism: 0,
+        ..Settings::default()
+    };
+    project::write(&stage.project(), &settings);
     stage.deploy(1, "").await.succeeds();
     two_at_once(&stage).await;
     changed_key(&stage).await;

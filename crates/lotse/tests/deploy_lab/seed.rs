@@ -12,7 +12,7 @@ const RATE: f64 = 50.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_flow_before_deletes_data_and_fails_requests() {
-    let _alone = crate::alone().await;
+    let _beside = crate::beside_others().await;
     let Some(stage) = Stage::set("seed").await else {
         return;
     };

@@ -15,6 +15,7 @@ async fn no_request_fails_while_releases_come_and_go() {
     for release in 1..=3 {
         stage.push(release);
     }
+    project::write(&stage.project(), &at_once());
     let first = stage.deploy(1, "").await.succeeds();
     println!("the first deploy took {:?}", first.took);
     stage.start_balancer();
@@ -24,11 +25,31 @@ async fn no_request_fails_while_releases_come_and_go() {
     one_dies_at_work(&stage).await;
 }
 
-/// A deploy, a rollback and another deploy under the whole mix.
+/// Host by host, each watched for a moment.
+fn in_turn() -> Settings {
+    Settings {
+        monitor: "1s",
+        ..Settings::default()
+    }
+}
+
+fn at_once() -> Settings {
+    Settings {
+        parallelism: 0,
+        ..in_turn()
+    }
+}
+
+/// Host by host a deploy and a rollback, and a deploy to all hosts at once, under the whole mix.
 async fn come_and_go(stage: &Stage) {
     let crowd = Crowd::come(stage, &crowd::mix(RATE), 1);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    for (release, way) in [(2, "deploy"), (1, "rollback"), (3, "deploy")] {
+    for (release, way, settings) in [
+        (2, "deploy", in_turn()),
+        (1, "rollback", in_turn()),
+        (3, "deploy", at_once()),
+    ] {
+        project::write(&stage.project(), &settings);
         crowd.expect(release);
         let ran = match way {
             "deploy" => stage.deploy(release, "").await,
@@ -58,21 +79,21 @@ const BAD: [Bad; 6] = [
         what: "the image exits",
         fault: "ui:exits",
         release: 2,
-        settings: Settings::default,
+        settings: in_turn,
         says: &["web-ui", "status 1", "the settings are incomplete"],
     },
     Bad {
         what: "it never gets healthy",
         fault: "api:unhealthy",
         release: 2,
-        settings: Settings::default,
+        settings: in_turn,
         says: &["web-api", "unhealthy"],
     },
     Bad {
         what: "there is no such tag",
         fault: "",
         release: 99,
-        settings: Settings::default,
+        settings: in_turn,
         says: &["shop/site:v99"],
     },
     Bad {
@@ -81,8 +102,8 @@ const BAD: [Bad; 6] = [
         release: 2,
         settings: || Settings {
             target: 8081,
-            deadline: "10s",
-            ..Settings::default()
+            deadline: "8s",
+            ..in_turn()
         },
         says: &["frontend", "refused"],
     },
@@ -91,8 +112,8 @@ const BAD: [Bad; 6] = [
         fault: "ui:ping",
         release: 2,
         settings: || Settings {
-            deadline: "10s",
-            ..Settings::default()
+            deadline: "8s",
+            ..in_turn()
         },
         says: &["frontend", "500"],
     },
@@ -100,7 +121,7 @@ const BAD: [Bad; 6] = [
         what: "the migration fails",
         fault: "migrate:migration",
         release: 2,
-        settings: Settings::default,
+        settings: in_turn,
         says: &["migrate", "status 1", "the column `title` is there already"],
     },
 ];
@@ -116,8 +137,9 @@ async fn bad_ones(stage: &Stage) {
         stage.all_serve(3).await;
         crowd.must_be_well(bad.what);
     }
-    project::write(&stage.project(), &Settings::default());
+    project::write(&stage.project(), &in_turn());
     one_host_breaks(stage, &crowd).await;
+    project::write(&stage.project(), &Settings::default());
     let sent = crowd.leave_content(RATE).await;
     println!("{sent} requests, none failed");
 }

@@ -15,29 +15,56 @@ const RATE: f64 = 40.0;
 const TROUBLED: &str = WEB[1];
 const OTHERS: [&str; 2] = [WEB[0], WEB[2]];
 
+/// One host after the other, as the story wants it: the first has the new release when the second is in
+/// trouble.
+const IN_TURN: Settings = Settings {
+    monitor: "500ms",
+    deadline: "30s",
+    parallelism: 1,
+    target: 8080,
+    away: "5s",
+    lease: "4s",
+    hosts: &WEB,
+};
+const AT_ONCE: Settings = Settings {
+    parallelism: 0,
+    ..IN_TURN
+};
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_in_trouble_fails_no_request_of_the_others() {
-    let _alone = crate::alone().await;
+    let _beside = crate::beside_others().await;
     let Some(stage) = Stage::set("trouble").await else {
         return;
     };
     for release in 1..=2 {
         stage.push(release);
     }
-    let settings = Settings {
-        lease: "10s",
-        ..Settings::default()
-    };
-    project::write(&stage.project(), &settings);
+    project::write(&stage.project(), &AT_ONCE);
     stage.deploy(1, "").await.succeeds();
     WEB.iter().for_each(|host| data::mark(&stage, host));
     let crowd = Crowd::come_to(&stage, &OTHERS, &crowd::small(RATE), 1);
 
     disk_full(&stage).await;
     crowd.must_be_well("disk full");
-    amid(&stage, &crowd, "network", cut_network, mend_network).await;
-    amid(&stage, &crowd, "engine", stop_engine, start_engine).await;
-    amid(&stage, &crowd, "edge", kill_edge, |_| ()).await;
+    let network = Trouble {
+        what: "network",
+        begin: cut_network,
+        mend: mend_network,
+    };
+    amid(&stage, &crowd, &network, [1, 2], Then::Again).await;
+    let engine = Trouble {
+        what: "engine",
+        begin: stop_engine,
+        mend: start_engine,
+    };
+    amid(&stage, &crowd, &engine, [2, 1], Then::Back).await;
+    let edge = Trouble {
+        what: "edge",
+        begin: kill_edge,
+        mend: |_| (),
+    };
+    amid(&stage, &crowd, &edge, [2, 1], Then::Again).await;
     crowd.leave_content(RATE).await;
 }
 
@@ -57,12 +84,30 @@ async fn disk_full(stage: &Stage) {
     stage.all_serve(1).await;
 }
 
+/// What happens to a host, and how it ends.
+struct Trouble {
+    what: &'static str,
+    begin: fn(&Stage),
+    mend: fn(&Stage),
+}
+
+/// What is done when it is over. A deploy that stood it is taken back.
+enum Then {
+    /// The same deploy.
+    Again,
+    /// A rollback: it ends what was begun.
+    Back,
+}
+
 /// Trouble begins as the new stack starts on the host, and ends after the deploy has. The deploy may
-/// fail or not, the next one does not.
-async fn amid(stage: &Stage, crowd: &Crowd, what: &str, trouble: fn(&Stage), mend: fn(&Stage)) {
-    crowd.expect(2);
-    crowd.expect(1);
-    let variables = [("RELEASE", "2"), ("FAULT", "")];
+/// fail or not, what is done next does not.
+async fn amid(stage: &Stage, crowd: &Crowd, trouble: &Trouble, [from, to]: [u64; 2], then: Then) {
+    let what = trouble.what;
+    crowd.expect(to);
+    crowd.expect(from);
+    project::write(&stage.project(), &IN_TURN);
+    let release = to.to_string();
+    let variables = [("RELEASE", release.as_str()), ("FAULT", "")];
     let command = stage.command(&["deploy", "prod", "--json"], &variables);
     let (deployer, begun) = tokio::task::spawn_blocking(|| {
         let mut deployer = Deployer::start(command);
@@ -74,23 +119,26 @@ async fn amid(stage: &Stage, crowd: &Crowd, what: &str, trouble: fn(&Stage), men
     if begun.is_none() {
         panic!("{what}: the stack was never started: {:?}", deployer.end());
     }
-    trouble(stage);
+    (trouble.begin)(stage);
     let (code, said) = tokio::task::spawn_blocking(|| deployer.end())
         .await
         .unwrap();
     println!("{what}: the deploy ends with {code:?}");
     assert!(matches!(code, Some(0 | 1)), "{what}: {said}");
-    mend(stage);
+    (trouble.mend)(stage);
     crowd.must_be_well(what);
 
-    crowd.expect(2);
-    let again = ["deploy", "prod", "--wait", "60s"];
-    stage.run(&again, &variables).await.succeeds();
-    stage.all_serve(2).await;
-    crowd.expect(1);
-    let back = [("RELEASE", "1"), ("FAULT", "")];
-    stage.run(&again, &back).await.succeeds();
-    stage.all_serve(1).await;
+    project::write(&stage.project(), &AT_ONCE);
+    let (verb, serves) = match (then, code) {
+        (Then::Again, Some(1)) => ("deploy", to),
+        _ => ("rollback", from),
+    };
+    crowd.expect(serves);
+    let mended = stage
+        .run(&[verb, "prod", "--wait", "60s"], &variables)
+        .await;
+    mended.succeeds();
+    stage.all_serve(serves).await;
     data::must_be_there(stage, &WEB, what);
     crowd.must_be_well(what);
 }
@@ -113,10 +161,16 @@ fn set_link(stage: &Stage, state: &str) {
 }
 
 fn stop_engine(stage: &Stage) {
-    stage.exec(TROUBLED, &["sh", "-c", "kill $(cat /run/docker.pid)"]);
+    let script = "cp /run/docker.pid /run/ending && kill $(cat /run/ending)";
+    stage.exec(TROUBLED, &["sh", "-c", script]);
 }
 
+/// When the engine before has ended, for which it takes its time.
 fn start_engine(stage: &Stage) {
+    let script = "for turn in $(seq 1800); do \
+        grep -qs '^State:[[:space:]]*[A-Y]' /proc/$(cat /run/ending)/status || exit 0; sleep 0.1; \
+        done; exit 1";
+    stage.exec(TROUBLED, &["sh", "-c", script]);
     stage.mend_hosts();
 }
 
