@@ -263,8 +263,8 @@ impl Client {
     }
 }
 
-/// No proxy of the environment leads to this machine itself.
-fn is_this_machine(host: &str) -> bool {
+/// Whether the host of an address is this machine: no proxy of the environment leads to it.
+pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

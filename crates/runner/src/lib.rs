@@ -31,7 +31,7 @@ mod mask;
 mod tls;
 mod upload;
 
-pub use client::ClientError;
+pub use client::{ClientError, is_this_machine};
 pub use config::{Config, ConfigError, RunnerConfig};
 pub use defaults::{default_config, default_directory, machine_name};
 pub use register::{Registration, register, unregister, verify};

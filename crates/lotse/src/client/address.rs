@@ -26,6 +26,11 @@ impl ServerAddress {
         self.0.scheme() == "https"
     }
 
+    /// Whether it is on this machine, so that no proxy leads there.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0.host_str().is_some_and(runner::is_this_machine)
+    }
+
     /// The project that a git remote of this server names.
     pub(crate) fn project_of_remote(&self, remote: &str) -> Option<model::ProjectPath> {
         let mut url: Url = remote.parse().ok()?;

@@ -37,7 +37,11 @@ impl Client {
         } else {
             tls::trusting_nobody()?
         };
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if server.is_here() {
+            http = http.no_proxy();
+        }
+        let http = http
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
             // A redirect would carry the token to wherever it leads.

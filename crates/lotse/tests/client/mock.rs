@@ -191,6 +191,8 @@ impl User {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.home())
+            // Nobody is there: a server on this machine is not asked for through a proxy.
+            .env("http_proxy", "http://127.0.0.1:1")
             .env("GIT_CEILING_DIRECTORIES", self.home().parent().unwrap())
             .envs(self.variables.iter().map(|(name, value)| (*name, value)))
             .current_dir(self.home())
