@@ -34,9 +34,6 @@ use tokio::sync::{OnceCell, mpsc};
 use crate::keep::Keeper;
 use crate::owner::Owner;
 use look::Phase;
-use stack::Remains;
-use standing::Update;
-use traffic::Switch;
 
 /// Releases by number: those that steps speak of.
 pub type Releases = BTreeMap<ReleaseNumber, Arc<Release>>;
@@ -168,19 +165,9 @@ impl Hands {
                 key,
                 from,
             } => self.fill_volume(name, of(release)?, key, from).await,
-            Step::UpdateStanding {
-                release,
-                service,
-                join,
-                instead_of,
-            } => {
-                let update = Update {
-                    release: of(release)?,
-                    service,
-                    join,
-                    instead_of: *instead_of,
-                };
-                self.update_standing(&update, releases).await
+            Step::UpdateStanding(update) => {
+                let release = of(&update.release)?;
+                self.update_standing(release, update, releases).await
             }
             Step::Join { release, services } => self.join(of(release)?, services).await,
             Step::RetireStanding { service } => self.retire_standing(service).await,
@@ -193,38 +180,13 @@ impl Hands {
                 match self.look(waits, Phase::Watched(*time), told).await? {}
             }
             Step::Probe { probes, deadline } => self.probe(probes, *deadline).await,
-            Step::Switch {
-                routes,
-                deadline,
-                standby,
-                grace,
-            } => {
-                let switch = Switch {
-                    routes,
-                    deadline: *deadline,
-                    standby: *standby,
-                    grace: *grace,
-                };
-                self.switch(&switch).await
-            }
+            Step::Switch(to) => self.switch(to).await,
             Step::Retire {
                 release,
                 waves,
                 drain,
             } => self.retire(*release, waves, *drain).await,
-            Step::RemoveStack {
-                release,
-                networks,
-                images,
-                volumes,
-            } => {
-                let remains = Remains {
-                    networks,
-                    images,
-                    volumes,
-                };
-                self.remove_stack(*release, &remains).await
-            }
+            Step::RemoveStack(remains) => self.remove_stack(remains).await,
             Step::SetAside { containers } => self.set_aside(containers).await,
             Step::BringBack { containers } => self.bring_back(containers).await,
             Step::Wait { time } => {

@@ -33,4 +33,6 @@ pub use rollout::{
     Reason, Rollout, Seen, StepId,
 };
 pub use settings::{Environment, Health, Settings, SettingsError};
-pub use step::{Awaited, FillFrom, Lease, NetworkLike, Probe, Step, Until};
+pub use step::{
+    Awaited, FillFrom, Lease, NetworkLike, Probe, Remains, StandingUpdate, Step, Switch, Until,
+};

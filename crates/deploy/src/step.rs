@@ -80,16 +80,7 @@ pub enum Step {
     /// are stopped (`stop_grace_period`) and removed, then the new ones are made, joined to the
     /// networks of all stacks in `join`, and started. Containers with the same hash are started
     /// where they do not run, and otherwise left alone.
-    UpdateStanding {
-        /// The release.
-        release: ReleaseNumber,
-        /// The service.
-        service: ServiceName,
-        /// Stacks whose networks it joins ([`crate::Release::stack_attachments`]).
-        join: Vec<ReleaseNumber>,
-        /// The stack whose containers of this service are stopped first: it was released before.
-        instead_of: Option<ReleaseNumber>,
-    },
+    UpdateStanding(StandingUpdate),
     /// Joins the containers of standing services to the networks of a stack.
     Join {
         /// The stack.
@@ -137,16 +128,7 @@ pub enum Step {
     },
     /// Makes the routes of the environment exactly these, in one step; done when the edge has
     /// swapped. The addresses are those of the running containers.
-    Switch {
-        /// All routes.
-        routes: Vec<Route>,
-        /// How long the targets may take to answer.
-        deadline: Span,
-        /// How long the old targets stand by, to serve again when the new ones fail.
-        standby: Span,
-        /// How long requests at the old targets may take to end.
-        grace: Span,
-    },
+    Switch(Switch),
     /// As [`Step::Await`], after the switch; goes on past its time, until the rollout stops it.
     Watch {
         /// At whom.
@@ -166,16 +148,7 @@ pub enum Step {
         drain: Span,
     },
     /// Removes a stack: its containers, then these things of its own.
-    RemoveStack {
-        /// The stack.
-        release: ReleaseNumber,
-        /// Networks; standing services that are still joined leave them.
-        networks: Vec<String>,
-        /// Images that only it used, by [`Image::pinned`].
-        images: Vec<Image>,
-        /// Volumes that the environment names as to be discarded.
-        volumes: Vec<String>,
-    },
+    RemoveStack(Remains),
     /// Stops containers that Docker Compose has made, each with its own grace period, and keeps
     /// them. They do not come back when the engine is started again.
     SetAside {
@@ -201,6 +174,45 @@ pub struct Lease {
     pub holder: Holder,
     /// It expires so long after the last renewal, by the host's clock. It is renewed at a third.
     pub length: Span,
+}
+
+/// The definition that a standing service runs by from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingUpdate {
+    /// The release.
+    pub release: ReleaseNumber,
+    /// The service.
+    pub service: ServiceName,
+    /// Stacks whose networks it joins ([`crate::Release::stack_attachments`]).
+    pub join: Vec<ReleaseNumber>,
+    /// The stack whose containers of this service are stopped first: it was released before.
+    pub instead_of: Option<ReleaseNumber>,
+}
+
+/// What the edge switches to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// All routes.
+    pub routes: Vec<Route>,
+    /// How long the targets may take to answer.
+    pub deadline: Span,
+    /// How long the old targets stand by, to serve again when the new ones fail.
+    pub standby: Span,
+    /// How long requests at the old targets may take to end.
+    pub grace: Span,
+}
+
+/// A stack that goes, and what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    /// The stack.
+    pub release: ReleaseNumber,
+    /// Networks; standing services that are still joined leave them.
+    pub networks: Vec<String>,
+    /// Images that only it used, by [`Image::pinned`].
+    pub images: Vec<Image>,
+    /// Volumes that the environment names as to be discarded.
+    pub volumes: Vec<String>,
 }
 
 /// What a network is made of.

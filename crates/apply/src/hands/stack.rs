@@ -6,7 +6,7 @@ use compose::project::ServiceName;
 use deploy::host::State;
 use deploy::release::{Image, Kind, Place, label};
 use deploy::span::Span;
-use deploy::{Failure, FailureKind, Release, ReleaseNumber};
+use deploy::{Failure, FailureKind, Release, ReleaseNumber, Remains};
 use docker::container::WaitFor;
 use docker::{Name, if_found};
 use futures_util::future::join_all;
@@ -14,13 +14,6 @@ use futures_util::future::join_all;
 use super::Hands;
 use super::failure::{failed, last_lines, of_docker, of_service};
 use super::network::name_of;
-
-/// What a stack leaves behind when it goes.
-pub(super) struct Remains<'a> {
-    pub(super) networks: &'a [String],
-    pub(super) images: &'a [Image],
-    pub(super) volumes: &'a [String],
-}
 
 impl Hands {
     pub(super) async fn start(
@@ -110,19 +103,16 @@ impl Hands {
         Ok(())
     }
 
-    pub(super) async fn remove_stack(
-        &self,
-        release: ReleaseNumber,
-        remains: &Remains<'_>,
-    ) -> Result<(), Failure> {
+    pub(super) async fn remove_stack(&self, remains: &Remains) -> Result<(), Failure> {
+        let release = remains.release;
         self.remove_containers(release).await?;
-        for network in self.networks_of(release, remains.networks).await? {
+        for network in self.networks_of(release, &remains.networks).await? {
             self.remove_network(&network).await.map_err(of_docker)?;
         }
-        for image in remains.images {
+        for image in &remains.images {
             self.remove_image(image).await?;
         }
-        for volume in remains.volumes {
+        for volume in &remains.volumes {
             let removed = self.engine.remove_volume(&name_of(volume)?).await;
             if_found(removed).map_err(of_docker)?;
         }

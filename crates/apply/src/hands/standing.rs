@@ -2,29 +2,20 @@
 
 use compose::project::ServiceName;
 use deploy::release::Place;
-use deploy::{Failure, Release, ReleaseNumber};
+use deploy::{Failure, Release, ReleaseNumber, StandingUpdate};
 use docker::Name;
 
 use super::failure::{of_docker, of_service};
 use super::{Hands, Releases, known_release};
 
-/// Which standing service becomes what.
-pub(super) struct Update<'a> {
-    pub(super) release: &'a Release,
-    pub(super) service: &'a ServiceName,
-    pub(super) join: &'a [ReleaseNumber],
-    pub(super) instead_of: Option<ReleaseNumber>,
-}
-
 impl Hands {
     pub(super) async fn update_standing(
         &self,
-        update: &Update<'_>,
+        release: &Release,
+        update: &StandingUpdate,
         releases: &Releases,
     ) -> Result<(), Failure> {
-        let Update {
-            release, service, ..
-        } = update;
+        let service = &update.service;
         let fail = |error| of_service(of_docker(error), service);
         if let Some(stack) = update.instead_of {
             let before = self
@@ -33,7 +24,7 @@ impl Hands {
                 .map_err(fail)?;
             self.stop_all(before.iter()).await?;
         }
-        let hash = release.services.get(*service).map(|member| &member.hash);
+        let hash = release.services.get(service).map(|member| &member.hash);
         let known = self
             .of_service(Place::Standing, service)
             .await
@@ -45,12 +36,12 @@ impl Hands {
         }
         let replicas = release
             .services
-            .get(*service)
+            .get(service)
             .map_or(1, |member| member.replicas());
         for index in 1..=replicas {
             // Whoever looks for it in its stack must find it from its first moment on.
             let container = self.make(release, service, index).await?;
-            self.join_stacks(update.join, service, &container, index, releases)
+            self.join_stacks(&update.join, service, &container, index, releases)
                 .await?;
         }
         self.ensure_running(release, Place::Standing, service)

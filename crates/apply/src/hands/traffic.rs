@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use deploy::release::{LeadsTo, Listen, Route, Speaks};
+use deploy::release::{LeadsTo, Listen, Speaks};
 use deploy::span::Span;
-use deploy::{Failure, Probe};
+use deploy::{Failure, Probe, Switch};
 use edge::control::Request;
 use edge::route::RouteKey;
 use edge::spec::{HealthSpec, Protocol, RouteSpec, TargetSpec};
@@ -22,14 +22,6 @@ use crate::keep::{Ask, KeepError};
 /// Between two checks of targets that serve: a release that fails must be noticed while it is
 /// watched.
 const INTERVAL: edge::Span = edge::Span::seconds(1);
-
-/// What is to be switched to.
-pub(super) struct Switch<'a> {
-    pub(super) routes: &'a [Route],
-    pub(super) deadline: Span,
-    pub(super) standby: Span,
-    pub(super) grace: Span,
-}
 
 /// Where the edge listens for a port. `0.0.0.0` and no address at all are two things to it.
 pub(super) fn listen_at(listen: &Listen) -> Result<edge::route::Listen, String> {
@@ -109,10 +101,10 @@ impl Hands {
         failure
     }
 
-    pub(super) async fn switch(&self, switch: &Switch<'_>) -> Result<(), Failure> {
+    pub(super) async fn switch(&self, switch: &Switch) -> Result<(), Failure> {
         let known = self.known().await.map_err(of_docker)?;
         let mut routes = Vec::new();
-        for route in switch.routes {
+        for route in &switch.routes {
             let found = targets(&known, &route.leads_to)?;
             let (http, health) = match &route.speaks {
                 Speaks::Http { health } => (true, health.clone()),

@@ -91,7 +91,14 @@ impl Builder<'_> {
             ..self.spec(source.context, service, recipe)
         };
         let mut heard = Heard::new(self.tell, self.request.quiet);
-        let built = self.on.engine.build_image(spec, |said| heard.hear(said));
+        let mut is_sent = false;
+        let built = self.on.engine.build_image(spec, |said| {
+            if !std::mem::replace(&mut is_sent, true) {
+                let bytes = source.packing.as_ref().map_or(0, Packing::bytes);
+                heard.context_is_sent(bytes);
+            }
+            heard.hear(said);
+        });
         let built = built.await;
         heard.end();
         let Err(error) = built else {

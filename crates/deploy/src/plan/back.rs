@@ -9,7 +9,7 @@ use super::PlannedStep;
 use super::host::Site;
 use crate::release::{Kind, Release};
 use crate::span::Span;
-use crate::step::Step;
+use crate::step::{StandingUpdate, Step};
 
 impl Site<'_> {
     /// Up to the switch back. Empty where there is nothing to go back to.
@@ -36,12 +36,12 @@ impl Site<'_> {
             if self.differs(former, &service) {
                 let (release, service) = (former.number, service);
                 let join = vec![former.number, self.to.number];
-                let step = Step::UpdateStanding {
+                let step = Step::UpdateStanding(StandingUpdate {
                     release,
                     service,
                     join,
                     instead_of: None,
-                };
+                });
                 steps.push(PlannedStep::new(step, "back to its former definition"));
             }
         }

@@ -13,7 +13,7 @@ use crate::host::ContainerSeen;
 use crate::name::ReleaseNumber;
 use crate::record::{Entry, Verdict};
 use crate::release::{Image, ImageFrom, Kind, Release};
-use crate::step::Step;
+use crate::step::{Remains, Step};
 
 impl Site<'_> {
     pub(super) fn finish(&self) -> Vec<PlannedStep> {
@@ -170,12 +170,12 @@ impl Site<'_> {
         }
         let anything =
             containers || !networks.is_empty() || !images.is_empty() || !volumes.is_empty();
-        anything.then_some(Step::RemoveStack {
+        anything.then_some(Step::RemoveStack(Remains {
             release,
             networks,
             images,
             volumes,
-        })
+        }))
     }
 
     fn images_in_use(&self, kept: &BTreeSet<ReleaseNumber>) -> BTreeSet<&Image> {

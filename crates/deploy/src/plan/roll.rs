@@ -8,7 +8,7 @@ use super::PlannedStep;
 use super::host::Site;
 use crate::release::{Kind, Place, Release, Speaks};
 use crate::span::Span;
-use crate::step::{Awaited, Probe, Step, Until};
+use crate::step::{Awaited, Probe, StandingUpdate, Step, Switch, Until};
 
 /// The old stack stands by until it is retired, or, when nobody comes to do that, for so long.
 const STANDBY: Span = Span::seconds(3600);
@@ -90,12 +90,12 @@ impl Site<'_> {
                 continue;
             }
             steps.extend(self.set_aside_for(&service));
-            let update = Step::UpdateStanding {
+            let update = Step::UpdateStanding(StandingUpdate {
                 release: self.to.number,
                 join: self.live_stacks(),
                 instead_of: self.released_before(&service),
                 service: service.clone(),
-            };
+            });
             steps.push(PlannedStep::new(update, self.why_standing(&service)));
             steps.push(self.wait_for(
                 vec![self.awaited(self.to, &service)],
@@ -316,12 +316,12 @@ impl Site<'_> {
 
     /// Without a time the targets before do not stand by.
     pub(super) fn switch_to(&self, routes: Vec<crate::release::Route>, standby: Span) -> Step {
-        Step::Switch {
+        Step::Switch(Switch {
             routes,
             deadline: self.policy.deadline,
             standby,
             grace: self.policy.grace,
-        }
+        })
     }
 
     fn watch(&self) -> PlannedStep {

@@ -174,7 +174,7 @@ impl Rollout {
     /// A step of the way back failed. The switch is what counts: without it the host keeps what it
     /// has, and the failed stack goes on.
     fn back_failed(&mut self, host: &HostName, step: Option<&Step>, cause: &Cause) {
-        let decisive = matches!(step, Some(Step::Switch { .. }));
+        let decisive = matches!(step, Some(Step::Switch(_)));
         self.left(host, step, cause);
         if let Some(track) = self.tracks.get_mut(host).filter(|_| decisive) {
             track.stuck = Some(cause.to_string());

@@ -45,7 +45,7 @@ impl Track {
     /// A stack that could not be stopped is not removed either.
     pub(super) fn keep_stack(&mut self, stack: ReleaseNumber) {
         let removes =
-            |step: &Step| matches!(step, Step::RemoveStack { release, .. } if *release == stack);
+            |step: &Step| matches!(step, Step::RemoveStack(remains) if remains.release == stack);
         self.queue.retain(|planned| !removes(&planned.step));
     }
 

@@ -4,10 +4,9 @@ use std::fmt;
 
 use compose::project::ServiceName;
 
-use super::{NetworkLike, Probe, Step};
-use crate::name::ReleaseNumber;
+use super::{NetworkLike, Probe, Remains, StandingUpdate, Step};
 use crate::record::Entry;
-use crate::release::{Image, Route};
+use crate::release::Route;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,11 +25,7 @@ impl fmt::Display for Step {
                 let from = list_of(from, |from| &from.service);
                 write!(f, "make the volume {name} and fill it from {from}")
             }
-            Self::UpdateStanding {
-                service,
-                instead_of,
-                ..
-            } => update_standing(f, service, *instead_of),
+            Self::UpdateStanding(update) => update_standing(f, update),
             Self::Join { release, services } => {
                 write!(f, "join {} to stack {release}", list(services))
             }
@@ -48,18 +43,13 @@ impl fmt::Display for Step {
                 write!(f, "wait until {waits} fit, at most {deadline}")
             }
             Self::Probe { probes, .. } => write!(f, "ask {}", joined(probes, asked)),
-            Self::Switch { routes, .. } if routes.is_empty() => f.write_str("close all ports"),
-            Self::Switch { routes, .. } => write!(f, "switch {}", joined(routes, switched)),
+            Self::Switch(to) if to.routes.is_empty() => f.write_str("close all ports"),
+            Self::Switch(to) => write!(f, "switch {}", joined(&to.routes, switched)),
             Self::Watch { time, .. } => write!(f, "watch for {time}"),
             Self::Retire { release, .. } => {
                 write!(f, "drain and stop stack {release}, and keep it")
             }
-            Self::RemoveStack {
-                release,
-                images,
-                volumes,
-                ..
-            } => remove_stack(f, *release, images, volumes),
+            Self::RemoveStack(remains) => remove_stack(f, remains),
             Self::SetAside { containers } => {
                 let containers = containers.join(", ");
                 write!(f, "stop {containers} of Docker Compose, and keep it")
@@ -80,31 +70,22 @@ fn make_network(f: &mut fmt::Formatter<'_>, name: &str, like: &NetworkLike) -> f
     }
 }
 
-fn update_standing(
-    f: &mut fmt::Formatter<'_>,
-    service: &ServiceName,
-    instead_of: Option<ReleaseNumber>,
-) -> fmt::Result {
-    write!(f, "update the standing service {service}")?;
-    match instead_of {
+fn update_standing(f: &mut fmt::Formatter<'_>, update: &StandingUpdate) -> fmt::Result {
+    write!(f, "update the standing service {}", update.service)?;
+    match update.instead_of {
         Some(stack) => write!(f, " in place of that of stack {stack}"),
         None => Ok(()),
     }
 }
 
-fn remove_stack(
-    f: &mut fmt::Formatter<'_>,
-    release: ReleaseNumber,
-    images: &[Image],
-    volumes: &[String],
-) -> fmt::Result {
-    write!(f, "remove stack {release}")?;
-    if !images.is_empty() {
-        let names = joined(images, |image| image.name.clone());
+fn remove_stack(f: &mut fmt::Formatter<'_>, remains: &Remains) -> fmt::Result {
+    write!(f, "remove stack {}", remains.release)?;
+    if !remains.images.is_empty() {
+        let names = joined(&remains.images, |image| image.name.clone());
         write!(f, " with the images {names}")?;
     }
-    if !volumes.is_empty() {
-        write!(f, " with the volumes {}", volumes.join(", "))?;
+    if !remains.volumes.is_empty() {
+        write!(f, " with the volumes {}", remains.volumes.join(", "))?;
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use deploy::name::{Holder, HostName, ReleaseNumber};
 use deploy::release::{ImageFrom, Kind, Place};
 use deploy::span::Span;
 use deploy::{
-    Failure, FailureKind, Found, HostSeen, Ill, Look, Observed, Reason, Record, Release, Seen,
-    Step, Unreached,
+    Failure, FailureKind, Found, HostSeen, Ill, Look, Observed, Reason, Record, Release, Remains,
+    Seen, StandingUpdate, Step, Switch, Unreached,
 };
 use model::Digest;
 
@@ -168,12 +168,12 @@ impl World {
                     volume.seen.filled = true;
                 }
             }
-            Step::UpdateStanding {
+            Step::UpdateStanding(StandingUpdate {
                 release,
                 service,
                 join,
                 instead_of,
-            } => {
+            }) => {
                 let definition_of_it = definition(*release)?;
                 if let Some(stack) = instead_of {
                     host.engine.stop(Place::Stack(*stack), service, now);
@@ -254,9 +254,9 @@ impl World {
                     }
                 }
             }
-            Step::Switch {
+            Step::Switch(Switch {
                 routes, standby, ..
-            } => {
+            }) => {
                 let edge = host.edge.as_mut().ok_or_else(|| failure("no edge"))?;
                 edge.set(
                     routes,
@@ -277,12 +277,12 @@ impl World {
                         in_stack(container.place, *release) && container.is_up(now);
                 }
             }
-            Step::RemoveStack {
+            Step::RemoveStack(Remains {
                 release,
                 networks,
                 images,
                 volumes,
-            } => {
+            }) => {
                 let running = host
                     .engine
                     .containers

@@ -10,6 +10,8 @@
     reason = "a benchmark that cannot go on says so by a panic"
 )]
 
+#[path = "../../tests/deploy_lab/by_hand.rs"]
+mod by_hand;
 #[path = "../../tests/deploy_lab/crowd.rs"]
 #[allow(dead_code, reason = "the stories need more of it")]
 mod crowd;
@@ -148,7 +150,9 @@ async fn row(
     (1..=3).for_each(|any| crowd.expect(any));
     (1..=3).for_each(|any| crowd.expect(any));
     let measured = work.await;
-    hand::await_release(stage, hosts, release).await;
+    for host in hosts {
+        stage.await_release(host, release).await;
+    }
     let reports = crowd.leave().await;
     let failed = reports
         .iter()

@@ -1,8 +1,10 @@
 //! Images built from the files' `build`, beside what Docker's own client makes of the same folder.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use testkit::dockerd::{clients, text_of};
@@ -116,6 +118,61 @@ async fn services_are_built_as_the_file_says() {
         desk.does(&["build", "plain"])
             .contains("plain has no `build`")
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_as_context_is_fetched_by_the_engine() {
+    let Some(desk) = Desk::start("services: {}\n").await else {
+        return;
+    };
+    let listener = desk.daemon.listen();
+    let address = format!("http://{}/app.tar", listener.local_addr().unwrap());
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, content) in [
+        (
+            "web.Dockerfile",
+            "FROM tools:1\nCOPY page /\nCMD cat page\n",
+        ),
+        ("page", "far\n"),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive
+            .append_data(&mut header, path, content.as_bytes())
+            .unwrap();
+    }
+    let archive = archive.into_inner().unwrap();
+    let server = thread::spawn(move || serve_once(&listener, &archive));
+    let file = format!(
+        "name: far\nservices: {{ web: {{ build: {{ context: '{address}', dockerfile: web.Dockerfile }} }} }}\n"
+    );
+    desk.write(&file);
+    desk.does(&["build"]);
+    server.join().unwrap();
+    assert_eq!(desk.says("far-web"), "far\n");
+    desk.write(&file.replace("dockerfile: web.Dockerfile", "dockerfile_inline: FROM a"));
+    let said = desk.fails(&["build"]);
+    assert!(
+        said.contains("`dockerfile_inline` needs a folder"),
+        "{said}"
+    );
+}
+
+/// Answers one request with an archive.
+fn serve_once(listener: &TcpListener, archive: &[u8]) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let head = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty());
+    assert!(head.count() > 0);
+    let size = archive.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(archive).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -315,6 +372,7 @@ async fn a_large_context_does_not_fill_the_memory() {
         .read_to_string(&mut said)
         .unwrap();
     assert!(ended.success(), "{said}");
+    assert!(said.contains("a context of 419 MB was sent"), "{said}");
     assert!((1 << 10..150 << 10).contains(&most), "{most} KiB at most");
 }
 

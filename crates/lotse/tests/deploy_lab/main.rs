@@ -9,6 +9,7 @@
     reason = "a story that cannot go on shall stop there"
 )]
 
+mod by_hand;
 mod crowd;
 mod data;
 mod events;

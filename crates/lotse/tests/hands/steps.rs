@@ -85,10 +85,10 @@ fn check(seen: &HostSeen, step: &Step) {
             words(step)
         );
     }
-    if let Step::Switch { routes, .. } = step {
+    if let Step::Switch(to) = step {
         let found: Vec<_> = seen.routes().map(|route| &route.leads_to).collect();
-        assert_eq!(found.len(), routes.len());
-        for route in routes {
+        assert_eq!(found.len(), to.routes.len());
+        for route in &to.routes {
             assert!(found.contains(&&Some(route.leads_to.clone())), "{found:?}");
         }
     }

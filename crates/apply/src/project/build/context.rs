@@ -7,6 +7,8 @@ use std::io::{self, Read as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use compose::project::Build as Recipe;
@@ -36,7 +38,10 @@ pub(super) struct Context {
 }
 
 /// A context on its way.
-pub(super) struct Packing(JoinHandle<io::Result<()>>);
+pub(super) struct Packing {
+    work: JoinHandle<io::Result<()>>,
+    bytes: Arc<AtomicU64>,
+}
 
 impl Context {
     /// A context, and the path of the Dockerfile in it.
@@ -73,10 +78,13 @@ impl Context {
     /// The archive, which is made as it is sent.
     pub(super) fn pack(self) -> (Archive, Packing) {
         let (sender, mut receiver) = mpsc::channel(WAITING);
-        let packing = spawn_blocking(move || {
+        let bytes = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&bytes);
+        let work = spawn_blocking(move || {
             let mut sending = Sending {
                 sender,
                 piece: Vec::with_capacity(PIECE),
+                count,
             };
             let packed = self.write(&mut sending);
             if packed.is_err() {
@@ -87,7 +95,7 @@ impl Context {
             packed
         });
         let pieces = stream::poll_fn(move |context| receiver.poll_recv(context));
-        (Archive::stream(pieces), Packing(packing))
+        (Archive::stream(pieces), Packing { work, bytes })
     }
 
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
@@ -106,9 +114,14 @@ impl Context {
 }
 
 impl Packing {
+    /// Bytes that were handed over.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Why the context could not be read; nothing when it was, or when nobody wanted more of it.
     pub(super) async fn why_not(self) -> Option<String> {
-        match self.0.await {
+        match self.work.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Some(format!("its context cannot be read: {error}"))
             }
@@ -303,6 +316,7 @@ fn header(kind: tar::EntryType, mode: u32, mtime: i64) -> tar::Header {
 struct Sending {
     sender: mpsc::Sender<io::Result<Bytes>>,
     piece: Vec<u8>,
+    count: Arc<AtomicU64>,
 }
 
 impl Write for Sending {
@@ -319,6 +333,7 @@ impl Write for Sending {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
+        self.count.fetch_add(piece.len() as u64, Ordering::Relaxed);
         let sent = self.sender.blocking_send(Ok(piece.into()));
         // The engine has refused the build meanwhile.
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())

@@ -11,6 +11,8 @@ use crate::project::{ProjectError, Tell};
 
 /// Of a step's output, for messages.
 const LINES: usize = 20;
+/// From here on a context is worth a word, in bytes.
+const LARGE: u64 = 10_000_000;
 
 /// Listens to one build.
 pub(super) struct Heard<'a> {
@@ -31,6 +33,14 @@ impl<'a> Heard<'a> {
             lines: Lines::default(),
             step: None,
             last: VecDeque::new(),
+        }
+    }
+
+    /// A large one is told: much of it may be there by mistake.
+    pub(super) fn context_is_sent(&self, bytes: u64) {
+        if bytes >= LARGE {
+            let megabytes = bytes / 1_000_000;
+            self.say(format!("a context of {megabytes} MB was sent"));
         }
     }
 
