@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{PATIENCE, Target, ask, client, free_port, get, post, quick, route};
+use common::frames::{ACK, GOAWAY, HEADERS, PING, PREFACE, SETTINGS, WHOLE, frame, request};
+use common::{Bench, PATIENCE, Target, ask, client, free_port, get, post, quick, route};
 use edge::{Edge, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -171,4 +172,49 @@ async fn a_take_over_that_breaks_off_changes_nothing() {
         ask(&mut client(address).await, get("/")).await.unwrap().1,
         2
     );
+}
+
+/// What the next frame of this kind says.
+async fn next(stream: &mut TcpStream, wanted: u8) -> Vec<u8> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head[3] == wanted {
+            return payload;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_too_late_does_not_end_in_a_reset() {
+    let bench = Bench::new().await;
+    let target = Target::start(1).await;
+    bench.to(&[&target]).await;
+    let mut stream = TcpStream::connect(bench.address).await.unwrap();
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat();
+    stream.write_all(&hello).await.unwrap();
+    next(&mut stream, SETTINGS).await;
+    let edge = bench.edge.clone();
+    let stopping = tokio::spawn(async move { edge.stop(Duration::from_secs(20)).await });
+    next(&mut stream, GOAWAY).await;
+    let asked = next(&mut stream, PING).await;
+    stream
+        .write_all(&frame(PING, ACK, 0, &asked))
+        .await
+        .unwrap();
+    let last = next(&mut stream, GOAWAY).await;
+    assert_eq!(last[..4], [0; 4], "no stream was looked at");
+    for number in [1, 3, 5] {
+        let late = frame(HEADERS, WHOLE, number, &request("GET", &[]));
+        stream.write_all(&late).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    drop(stream);
+    stopping.await.unwrap();
+    assert_eq!(target.seen().len(), 0);
 }

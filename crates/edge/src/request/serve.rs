@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::client::io::{ClientIo, Patience};
+use crate::client::linger::{Lent, linger};
 use crate::request::proxy::{Client, answer};
 
 /// Serves a connection until it ends. `ahead` was read from it already.
@@ -38,6 +39,23 @@ where
 }
 
 async fn serve_http2<S>(client: Arc<Client>, stream: S, ahead: Bytes, patience: Patience)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let over = client.shared.over.clone();
+    let (stream, returned) = Lent::new(stream);
+    serve_streams(client, stream, ahead, patience).await;
+    if let Ok(stream) = returned.await {
+        // The client learns which of its streams were not looked at, though it opens more.
+        tokio::select! {
+            () = linger(stream) => {}
+            () = over.cancelled() => {}
+        }
+    }
+}
+
+/// Returns when the connection has nothing more to say.
+async fn serve_streams<S>(client: Arc<Client>, stream: S, ahead: Bytes, patience: Patience)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

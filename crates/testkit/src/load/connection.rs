@@ -1,8 +1,10 @@
 //! The connections of a load: those that are kept between two requests, and new ones.
 
 use std::convert::Infallible;
-use std::sync::atomic::Ordering;
+use std::error::Error as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{COOKIE, SET_COOKIE};
@@ -30,6 +32,8 @@ pub(super) struct Kept2 {
     pub(super) sender: http2::SendRequest<Body>,
     pub(super) newest: Newest,
     pub(super) cookie: Cookie,
+    opened: Instant,
+    streams: Arc<AtomicUsize>,
 }
 
 /// By which a balancer knows a client again.
@@ -54,6 +58,14 @@ impl Cookie {
         if let Some(pair) = pair {
             *self.0.lock().unwrap() = HeaderValue::from_str(pair).ok();
         }
+    }
+}
+
+impl Kept2 {
+    /// Counts a stream, and says which one it is, of how old a connection.
+    pub(super) fn stream(&self) -> String {
+        let count = self.streams.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("stream {count} after {:?}", self.opened.elapsed())
     }
 }
 
@@ -110,9 +122,18 @@ pub(super) async fn kept2(shared: &Shared) -> Result<Kept2, String> {
         sender,
         newest: Newest::default(),
         cookie: Cookie::default(),
+        opened: Instant::now(),
+        streams: Arc::default(),
     };
     all.push_back(kept.clone());
     Ok(kept)
+}
+
+/// Whether the other end said by GOAWAY that it has not looked at the stream. No other error reads so:
+/// a stream that it has looked at and not answered ends with the connection.
+pub(super) fn is_sent_away(error: &hyper::Error) -> bool {
+    let cause = error.source().map(|cause| format!("{cause:?}"));
+    cause.is_some_and(|cause| cause.contains("GoAway") && cause.contains("NO_ERROR, Remote"))
 }
 
 pub(super) async fn connect(shared: &Shared) -> Result<TcpStream, String> {

@@ -220,6 +220,7 @@ async fn stream(shared: &Shared, entry: &mut Option<Entry>) -> Result<(), String
         };
         let mut request = ask.request(shared, entry.number);
         kept.cookie.show(&mut request);
+        let stream = kept.stream();
         let mut error = match kept.sender.try_send_request(request).await {
             Ok(response) => {
                 kept.cookie.keep(&response);
@@ -227,10 +228,11 @@ async fn stream(shared: &Shared, entry: &mut Option<Entry>) -> Result<(), String
             }
             Err(error) => error,
         };
-        // Told to go elsewhere before anything was sent (RFC 9113, section 6.8).
-        let unsent = error.take_message().is_some();
-        if !unsent || shared.plan.closing == Closing::Never {
-            return Err(format!("no answer: {:?}", error.error()));
+        // Told to go elsewhere before anything was sent, or told that nobody has looked at it (RFC
+        // 9113, section 6.8).
+        let unseen = error.take_message().is_some() || connection::is_sent_away(error.error());
+        if !unseen || shared.plan.closing == Closing::Never {
+            return Err(format!("no answer to {stream}: {:?}", error.error()));
         }
     }
     Err("no HTTP/2 connection takes a stream".to_owned())
