@@ -1,5 +1,5 @@
-//! The deployer is killed, before and after each step and at random: the site serves through it, the
-//! next `lotse deploy` or `rollback` ends right, and no volume loses anything.
+//! Deploys, rollbacks, bad releases and killed deployers in a random order: no request fails, and no
+//! volume loses anything.
 
 use crate::crowd::{self, Crowd};
 use crate::data;
@@ -8,13 +8,13 @@ use crate::project::{self, Settings};
 use crate::stage::{Ran, Stage, WEB};
 
 /// Requests a second at each address, small ones.
-const RATE: f64 = 40.0;
+pub(crate) const RATE: f64 = 40.0;
 /// Steps of a deploy to three hosts begin and end at no fewer moments than these.
 const STEPS: usize = 75;
 /// More than the lease.
 const WAIT: [&str; 2] = ["--wait", "60s"];
 
-fn settings(hosts: &'static [&'static str]) -> Settings {
+pub(crate) fn settings(hosts: &'static [&'static str]) -> Settings {
     Settings {
         monitor: "500ms",
         lease: "4s",
@@ -48,35 +48,6 @@ impl Past {
         self.before += usize::from(self.serves != release);
         self.serves = release;
     }
-}
-
-/// Before and after each step on one host. The short form takes some of them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deployer_killed_at_any_step_leaves_a_site_that_serves_and_mends() {
-    let _beside = crate::beside_others().await;
-    let Some(stage) = stage("killed", &WEB[..1]).await else {
-        return;
-    };
-    let mut site = Site::open(&stage, &WEB[..1]).await;
-    let apart = if crate::is_long() { 1 } else { 5 };
-    let mut killed = 0;
-    for boundary in (1..).step_by(apart) {
-        if !site.kill_at(boundary).await {
-            break;
-        }
-        killed += 1;
-        site.must_serve(&format!("killed at boundary {boundary}"))
-            .await;
-        let ended = match killed % 2 {
-            0 => site.rolls_back().await,
-            _ => site.deploys().await,
-        };
-        println!("then it {ended}");
-        data::must_be_there(&stage, site.hosts, &format!("boundary {boundary}"));
-    }
-    println!("killed at {killed} places between steps");
-    assert!(killed > 3, "a deploy has more steps than that");
-    site.close().await;
 }
 
 /// With the images of releases 1 and 2.
@@ -178,37 +149,12 @@ impl<'a> Site<'a> {
         let other = self.other();
         // Hosts may have either after it.
         self.expect_both();
-        let release = other.to_string();
-        let variables = [("RELEASE", release.as_str()), ("FAULT", "")];
-        let arguments = ["deploy", "prod", "--json", WAIT[0], WAIT[1]];
-        let command = self.stage.command(&arguments, &variables);
-        let told = tokio::task::spawn_blocking(move || {
-            let mut left = boundary;
-            let mut deployer = Deployer::start(command);
-            let reached = deployer.follow(|event| {
-                left -= usize::from(is_boundary(event));
-                left == 0
-            });
-            reached
-                .map(|event| event.to_string())
-                .ok_or_else(|| deployer.end())
-        });
-        match told.await.unwrap() {
-            Ok(event) => {
-                println!(
-                    "killed at {boundary}: {}",
-                    event.chars().take(160).collect::<String>()
-                );
-                self.cut_off = true;
-                true
-            }
-            Err((code, said)) => {
-                assert_eq!(code, Some(0), "{said}");
-                self.must_all_serve(&[other]).await;
-                self.cut_off = false;
-                false
-            }
+        let killed = kill_at(self.stage, other, boundary).await;
+        self.cut_off = killed;
+        if !killed {
+            self.must_all_serve(&[other]).await;
         }
+        killed
     }
 
     async fn deploys(&mut self) -> &'static str {
@@ -282,7 +228,38 @@ impl<'a> Site<'a> {
     }
 }
 
-async fn run(stage: &Stage, verb: &str, release: u64, fault: &str) -> Ran {
+/// Deploys a release and kills the deployer at so many beginnings and ends of steps. Returns whether
+/// it had not come to its end before.
+pub(crate) async fn kill_at(stage: &Stage, release: u64, boundary: usize) -> bool {
+    let release = release.to_string();
+    let variables = [("RELEASE", release.as_str()), ("FAULT", "")];
+    let arguments = ["deploy", "prod", "--json", WAIT[0], WAIT[1]];
+    let command = stage.command(&arguments, &variables);
+    let told = tokio::task::spawn_blocking(move || {
+        let mut left = boundary;
+        let mut deployer = Deployer::start(command);
+        let reached = deployer.follow(|event| {
+            left -= usize::from(is_boundary(event));
+            left == 0
+        });
+        reached
+            .map(|event| event.to_string())
+            .ok_or_else(|| deployer.end())
+    });
+    match told.await.unwrap() {
+        Ok(event) => {
+            let event: String = event.chars().take(160).collect();
+            println!("killed at {boundary}: {event}");
+            true
+        }
+        Err((code, said)) => {
+            assert_eq!(code, Some(0), "{said}");
+            false
+        }
+    }
+}
+
+pub(crate) async fn run(stage: &Stage, verb: &str, release: u64, fault: &str) -> Ran {
     let release = release.to_string();
     let variables = [("RELEASE", release.as_str()), ("FAULT", fault)];
     let arguments = [verb, "prod", WAIT[0], WAIT[1]];

@@ -12,6 +12,7 @@
 mod by_hand;
 mod crowd;
 mod data;
+mod each_step;
 mod events;
 mod host_trouble;
 mod killed;
