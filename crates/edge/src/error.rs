@@ -99,6 +99,15 @@ pub enum EdgeError {
         /// The routes whose targets failed.
         routes: Vec<RouteKey>,
     },
+    /// The new targets failed on trial, and those before them are ill as well.
+    #[error(
+        "the new targets failed soon after the swap, and the ones before do not answer either, so the new ones stay: {}",
+        names(routes)
+    )]
+    NobodyLeft {
+        /// The routes that nobody serves.
+        routes: Vec<RouteKey>,
+    },
     /// No such route.
     #[error("there is no route {0}: `lotse edge list` shows those there are")]
     NoRoute(RouteKey),

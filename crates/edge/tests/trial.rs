@@ -16,11 +16,12 @@ async fn on_trial(
     bench: &Bench,
     first: &Target,
     second: &Target,
+    watch: Span,
 ) -> JoinHandle<Result<(), EdgeError>> {
     let set = |target: &Target| quick(vec![bench.route(&[target.address])]);
     bench.edge.set(set(first), |_| {}).await.unwrap();
     let next = Set {
-        watch: LONG,
+        watch,
         ..set(second)
     };
     let (edge, steps) = (bench.edge.clone(), Steps::default());
@@ -39,7 +40,7 @@ async fn on_trial(
 async fn who_fails_on_trial_is_told() {
     let bench = Bench::new().await;
     let (one, two) = (Target::start(1).await, Target::start(2).await);
-    let setting = on_trial(&bench, &one, &two).await;
+    let setting = on_trial(&bench, &one, &two, LONG).await;
     two.kill();
     assert_eq!(
         release(bench.address).await,
@@ -63,7 +64,7 @@ async fn who_fails_on_trial_is_told() {
 async fn a_trial_ends_when_the_targets_before_are_to_be_emptied() {
     let bench = Bench::new().await;
     let (one, two) = (Target::start(1).await, Target::start(2).await);
-    let setting = on_trial(&bench, &one, &two).await;
+    let setting = on_trial(&bench, &one, &two, LONG).await;
     bench.edge.emptied(&[one.address.ip()], LONG).await;
     setting.await.unwrap().unwrap();
     two.kill();
@@ -71,4 +72,16 @@ async fn a_trial_ends_when_the_targets_before_are_to_be_emptied() {
     let status = answer.unwrap().0;
     assert!(status >= 502, "{status}: nobody stands by");
     assert!(bench.edge.status().routes[0].fell_back.is_empty());
+}
+
+#[tokio::test]
+async fn a_set_that_leaves_nobody_fails() {
+    let bench = Bench::new().await;
+    let (one, two) = (Target::start(1).await, Target::start(2).await);
+    let setting = on_trial(&bench, &one, &two, Span::seconds(5)).await;
+    one.kill();
+    two.kill();
+    let failure = setting.await.unwrap().unwrap_err();
+    let nobody = failure.to_string().contains("do not answer either");
+    assert!(nobody, "{failure}");
 }

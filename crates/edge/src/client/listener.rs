@@ -109,10 +109,9 @@ impl Listeners {
             let unused = open.extract_if(|listen, _| !wanted.contains(listen));
             unused.map(|(_, open)| open).collect()
         };
-        for open in unused {
-            open.stop.cancel();
-            futures_util::future::join_all(open.accepting).await;
-        }
+        unused.iter().for_each(|open| open.stop.cancel());
+        let accepting = unused.into_iter().flat_map(|open| open.accepting);
+        futures_util::future::join_all(accepting).await;
     }
 
     /// Takes no more connections anywhere.

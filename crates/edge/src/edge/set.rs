@@ -93,13 +93,17 @@ impl Edge {
         let (generation, old) = self.swap(&set, seen, &pools, &tell).await?;
         self.0.shared.acme.look();
         let followed = self.tell_follower(set.grace);
-        if !pools.is_empty() {
-            self.stand_by(&pools, generation, set.watch.get()).await?;
-        }
+        let dead = match pools.is_empty() {
+            true => Vec::new(),
+            false => self.stand_by(&pools, generation, set.watch.get()).await?,
+        };
         let old = self.retire_standby(generation, old);
         let cut = self.drain_all(old, set.grace.get()).await + followed.await;
         tell(Event::Drained { cut });
-        Ok(())
+        match dead.is_empty() {
+            true => Ok(()),
+            false => Err(EdgeError::NobodyLeft { routes: dead }),
+        }
     }
 
     /// The set with its owner at each route. A route that was given an owner and is set by hand
@@ -281,13 +285,14 @@ impl Edge {
         Ok(opened)
     }
 
-    /// Waits for the end of the trial.
+    /// Waits for the end of the trial. Returns the routes whose new targets fail and cannot give way,
+    /// as those before them are ill as well.
     async fn stand_by(
         &self,
         pools: &[Arc<Pool>],
         generation: u64,
         watch: Duration,
-    ) -> Result<(), EdgeError> {
+    ) -> Result<Vec<RouteKey>, EdgeError> {
         let ended = pools.iter().map(|pool| Box::pin(pool.retired.cancelled()));
         let settled = pools.iter().map(|pool| Box::pin(pool.settled.cancelled()));
         let ended = tokio::select! {
@@ -298,16 +303,21 @@ impl Edge {
         };
         let Ok(_changing) = self.change().await else {
             // Handed over: the new edge has the routes and judges their targets.
-            return Ok(());
+            return Ok(Vec::new());
         };
         if ended && self.is_superseded(pools, generation) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if !ended {
-            match pools.iter().find(|pool| !pool.is_available()) {
-                None => return Ok(()),
-                Some(dead) if self.0.shared.table.fall_back(dead).is_none() => return Ok(()),
-                Some(_) => {}
+            let mut dead = pools.iter().filter(|pool| !pool.is_available());
+            let Some(first) = dead.next() else {
+                return Ok(Vec::new());
+            };
+            let table = &self.0.shared.table;
+            if table.fall_back(first).is_none() {
+                let dead = std::iter::once(first).chain(dead);
+                let left = dead.filter(|pool| table.is_on_trial(pool));
+                return Ok(left.map(|pool| pool.spec.route.clone()).collect());
             }
         }
         self.save(&[], &[])?;

@@ -150,6 +150,13 @@ impl Table {
         Some(inner.route(&failed.spec.route)?.pool.lease())
     }
 
+    /// Whether others stand by for a pool, well or ill.
+    pub(crate) fn is_on_trial(&self, pool: &Arc<Pool>) -> bool {
+        let inner = self.read();
+        let route = inner.route(&pool.spec.route);
+        route.is_some_and(|route| Arc::ptr_eq(&route.pool, pool) && route.standby.is_some())
+    }
+
     /// Ends the trials for which targets at these addresses stand by.
     pub(crate) fn settle(&self, addresses: &[IpAddr]) {
         let mut inner = self.write();
