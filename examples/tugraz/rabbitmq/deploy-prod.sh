@@ -28,12 +28,17 @@ answers() {
     return 1
 }
 
-stop_before() { ! exists "$name-before" || docker stop --time 60 "$name-before" >/dev/null; }
+# Aside, it does not come back when the engine starts again.
+stop_before() {
+    exists "$name-before" || return 0
+    docker update --restart no "$name-before" >/dev/null && docker stop --time 60 "$name-before" >/dev/null
+}
 
 put_back() {
     docker rm --force "$name" >/dev/null 2>&1 || true
     exists "$name-before" || return 0
     docker rename "$name-before" "$name"
+    docker update --restart always "$name" >/dev/null
     docker start "$name" >/dev/null
 }
 
