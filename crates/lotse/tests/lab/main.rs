@@ -11,6 +11,7 @@ mod laptop;
 mod second_form;
 mod seed;
 mod site;
+mod ssh_flow;
 mod visitors;
 
 /// Whether hosts can be made here; says so when not.
