@@ -327,7 +327,10 @@ async fn variables_of_another_server_are_taken_over() {
     let mock = Mock::start().await;
     let (all, of) = ("/groups/site/variables", "/groups/site/variables/");
     mock.on(&format!("GET {all}"), [Answer::json(json!([]))]);
-    mock.on(&format!("POST {all}"), [Answer::json(json!({})).status(201)]);
+    mock.on(
+        &format!("POST {all}"),
+        [Answer::json(json!({})).status(201)],
+    );
     mock.on(&format!("PUT {of}OLD"), [Answer::json(json!({}))]);
     let refused = Answer::json(json!({"message": "SHORT cannot be masked"})).status(400);
     mock.on(&format!("PUT {of}SHORT"), [refused]);
@@ -345,7 +348,11 @@ async fn variables_of_another_server_are_taken_over() {
         .run_with(&[&import[..], &["--dry-run"]].concat(), &list.to_string())
         .await;
     assert!(dry.stdout.contains("NEW (environment prod) would be set"));
-    assert!(mock.asked().iter().all(|asked| asked.what.starts_with("GET")));
+    assert!(
+        mock.asked()
+            .iter()
+            .all(|asked| asked.what.starts_with("GET"))
+    );
 
     let said = user.run_with(&import, &list.to_string()).await;
     assert_eq!(said.code, 1, "{}", said.stderr);
@@ -363,7 +370,11 @@ async fn variables_of_another_server_are_taken_over() {
     for broken in ["", "{}", "[{\"value\": \"secret\"}]"] {
         let said = user.run_with(&import, broken).await;
         assert_eq!(said.code, 1, "{broken}");
-        assert!(said.stderr.contains("no list of variables"), "{}", said.stderr);
+        assert!(
+            said.stderr.contains("no list of variables"),
+            "{}",
+            said.stderr
+        );
         assert!(!said.stderr.contains("secret"), "{}", said.stderr);
     }
 }

@@ -48,7 +48,9 @@ impl Import {
             match taken {
                 Ok(Taken::New) => count.set += 1,
                 Ok(Taken::Changed) => count.changed += 1,
-                Err(reason) => count.missing.push(format!("{}: {reason}", full_name(variable))),
+                Err(reason) => count
+                    .missing
+                    .push(format!("{}: {reason}", full_name(variable))),
             }
         }
         count.tell(session, owner, self.dry_run)
