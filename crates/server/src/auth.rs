@@ -134,6 +134,42 @@ impl Caller {
     }
 }
 
+/// With whose rights the files of other projects are read while a pipeline is made.
+pub(crate) enum Reader {
+    /// Those of whoever started it.
+    User(UserCaller),
+    /// Those of the project's own jobs, where nobody is known who started it: a push that is made good
+    /// after a crash.
+    Project(ProjectPath),
+}
+
+impl Reader {
+    /// The rights of the user of this name.
+    pub(crate) async fn of(
+        store: &Store,
+        name: &str,
+        project: &ProjectPath,
+    ) -> Result<Self, StoreError> {
+        let Some(user) = store.user_by_name(name).await? else {
+            return Ok(Self::Project(project.clone()));
+        };
+        let memberships = store.memberships(user.id).await?;
+        Ok(Self::User(UserCaller {
+            user,
+            scopes: Vec::new(),
+            memberships,
+        }))
+    }
+
+    /// Whether this project's files may be read.
+    pub(crate) fn may_read(&self, project: &ProjectPath) -> bool {
+        match self {
+            Self::User(caller) => caller.level(project.as_str()) >= Level::Reporter,
+            Self::Project(own) => root(own.as_str()) == root(project.as_str()),
+        }
+    }
+}
+
 /// What finds a token again without being one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenKey {
@@ -263,6 +299,22 @@ mod tests {
         assert!(may("invenio/a/b", Level::Reporter));
         assert!(!may("invenio/nginx", Level::Maintainer));
         assert!(!may("invenio2/nginx", Level::Reporter));
+    }
+
+    #[test]
+    fn files_are_read_with_the_rights_of_whoever_started_it_or_of_the_project() {
+        let Caller::User(user) = member("parts", 20, "") else {
+            panic!("a member is a user")
+        };
+        let nobody = Reader::Project("site/web".parse().unwrap());
+        for (reader, path, expected) in [
+            (&Reader::User(user), "parts/lib", true),
+            (&nobody, "site/a/b", true),
+            (&nobody, "parts/lib", false),
+            (&nobody, "site2/web", false),
+        ] {
+            assert_eq!(reader.may_read(&path.parse().unwrap()), expected, "{path}");
+        }
     }
 
     #[test]

@@ -10,12 +10,14 @@ mod config;
 mod dispatch;
 mod engine;
 mod http;
+mod includes;
 mod live;
 pub mod local;
 mod not_yet;
 mod payload;
 mod predefined;
 mod push;
+pub mod remote;
 mod serve;
 mod store;
 mod traces;
@@ -28,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use git::Repositories;
 use model::{PipelineId, ProjectId};
 
-pub use config::Config;
+pub use config::{Config, Elsewhere};
 pub use serve::{ServeError, Server};
 
 use config::Addresses;
@@ -48,6 +50,7 @@ pub(crate) struct App {
     queue: Arc<Queue>,
     live: Arc<Live>,
     runners: Runners,
+    elsewhere: Elsewhere,
     /// Held while a project's push is taken in.
     turns: Mutex<HashMap<ProjectId, Arc<tokio::sync::Mutex<()>>>>,
 }

@@ -26,6 +26,10 @@ use crate::{App, Config, watch};
 /// The first user's name.
 const FIRST_USER: &str = "root";
 
+/// Who has pushed what is made good after a crash: not known any more. No user can have this name, so
+/// that nobody's rights are lent to it.
+const NOBODY: &str = "(unknown)";
+
 /// The file with the first user's token, below the data folder.
 const FIRST_TOKEN_FILE: &str = "first-token";
 
@@ -218,6 +222,7 @@ async fn open(
         queue,
         live,
         runners: Runners::default(),
+        elsewhere: config.elsewhere.clone(),
         turns: std::sync::Mutex::default(),
     });
     Ok((app, first_token))
@@ -276,7 +281,7 @@ async fn catch_up(app: Arc<App>) {
 
 async fn try_catch_up(app: &Arc<App>) -> Result<(), StoreError> {
     for project in app.store.projects().await? {
-        for line in crate::push::take_in(app, &project, FIRST_USER, &[]).await {
+        for line in crate::push::take_in(app, &project, NOBODY, &[]).await {
             if !line.is_empty() {
                 tracing::info!(project = %project.path, "{line}");
             }

@@ -5,6 +5,7 @@
 
 mod broken_file;
 mod gitlab_client;
+mod includes;
 mod jobs;
 mod killed;
 mod pages;
