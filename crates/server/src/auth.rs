@@ -134,6 +134,24 @@ impl Caller {
     }
 }
 
+/// What the user of this name may do with a project; nothing when there is none of this name.
+pub(crate) async fn level_of(
+    store: &Store,
+    user: &str,
+    project: &ProjectPath,
+) -> Result<Level, StoreError> {
+    let Some(user) = store.user_by_name(user).await? else {
+        return Ok(Level::None);
+    };
+    let memberships = store.memberships(user.id).await?;
+    let caller = UserCaller {
+        user,
+        scopes: Vec::new(),
+        memberships,
+    };
+    Ok(caller.level(project.as_str()))
+}
+
 /// What finds a token again without being one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenKey {

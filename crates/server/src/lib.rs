@@ -8,8 +8,10 @@
 mod auth;
 mod config;
 mod dispatch;
+mod downstream;
 mod engine;
 mod http;
+mod layers;
 mod live;
 pub mod local;
 mod not_yet;

@@ -11,11 +11,13 @@ use git::Repositories;
 use model::Secret;
 use registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Addresses;
 use crate::dispatch::Runners;
+use crate::downstream::{self, Work};
 use crate::engine::Engine;
 use crate::http::{chain, router};
 use crate::live::{Live, Queue};
@@ -25,6 +27,10 @@ use crate::{App, Config, watch};
 
 /// The first user's name.
 const FIRST_USER: &str = "root";
+
+/// Who is named for a push that is made good after a restart, as nobody knows whose it was. It cannot be
+/// a user's name, so such pipelines have nobody's rights.
+const NOBODY: &str = "unknown user";
 
 /// The file with the first user's token, below the data folder.
 const FIRST_TOKEN_FILE: &str = "first-token";
@@ -68,6 +74,7 @@ pub struct Server {
     images: Registry,
     listeners: Vec<TcpListener>,
     first_token: Option<PathBuf>,
+    downstream: UnboundedReceiver<Work>,
     /// Keeps other servers off the data folder while this one lives.
     _lock: fs::File,
 }
@@ -89,12 +96,17 @@ impl Server {
         let first = listeners.first().ok_or(ServeError::NoAddress)?;
         let addresses = config.addresses(first.local_addr().map_err(ServeError::Serve)?);
         let images = Registry::open(folder.join("registry")).map_err(|error| data(error.into()))?;
-        let (app, first_token) = open(&config, addresses).await.map_err(data)?;
+        let (work, downstream) = mpsc::unbounded_channel();
+        let engine = |store: &Store, queue: &Arc<Queue>, live: &Arc<Live>| {
+            Engine::new(store.clone(), Arc::clone(queue), Arc::clone(live), work)
+        };
+        let (app, first_token) = open(&config, addresses, engine).await.map_err(data)?;
         Ok(Self {
             app,
             images,
             listeners,
             first_token,
+            downstream,
             _lock: lock,
         })
     }
@@ -129,6 +141,7 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let watch = tokio::spawn(watch::run(Arc::clone(&self.app), self.images.clone()));
         let catch_up = tokio::spawn(catch_up(Arc::clone(&self.app)));
+        let downstream = tokio::spawn(downstream::run(Arc::clone(&self.app), self.downstream));
         let routes = router(Arc::clone(&self.app), self.images);
         let mut serving = JoinSet::new();
         for listener in self.listeners {
@@ -156,6 +169,7 @@ impl Server {
         };
         watch.abort();
         catch_up.abort();
+        downstream.abort();
         result
     }
 }
@@ -201,6 +215,7 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServeError
 async fn open(
     config: &Config,
     addresses: Addresses,
+    engine: impl FnOnce(&Store, &Arc<Queue>, &Arc<Live>) -> Engine,
 ) -> Result<(Arc<App>, Option<PathBuf>), Box<dyn std::error::Error + Send + Sync>> {
     let folder = &config.data;
     let vault = Vault::open(&folder.join("secret.key"))?;
@@ -211,7 +226,7 @@ async fn open(
     let live = Arc::new(Live::new());
     let app = Arc::new(App {
         addresses,
-        engine: Engine::new(store.clone(), Arc::clone(&queue), Arc::clone(&live)),
+        engine: engine(&store, &queue, &live),
         store,
         repositories,
         traces: Traces::new(folder.join("logs")),
@@ -276,7 +291,7 @@ async fn catch_up(app: Arc<App>) {
 
 async fn try_catch_up(app: &Arc<App>) -> Result<(), StoreError> {
     for project in app.store.projects().await? {
-        for line in crate::push::take_in(app, &project, FIRST_USER, &[]).await {
+        for line in crate::push::take_in(app, &project, NOBODY, &[]).await {
             if !line.is_empty() {
                 tracing::info!(project = %project.path, "{line}");
             }
