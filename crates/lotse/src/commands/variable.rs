@@ -1,5 +1,7 @@
 //! `lotse variable`.
 
+mod import;
+
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -9,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{Session, Variable, Where, ask_for_secret, read_input, typed, without_newline};
 use crate::output::{Cell, Failure, Screen, Table, Tone};
+use import::Import;
 
 /// Variables that jobs see, of a project or of a group with all its projects
 #[derive(Debug, Args)]
@@ -41,6 +44,16 @@ enum Command {
     /// A secret does not belong on a command line, where other users of the machine can see it:
     /// leave VALUE out to be asked for it, or pipe it in with `-`.
     Set(Set),
+    /// Set all variables of a list on standard input, as GitLab's API prints it
+    ///
+    /// The list is what `GET /projects/:id/variables` and `GET /groups/:id/variables` of a GitLab
+    /// answer, and what `lotse variable list --json` prints. Variables that are not in it stay.
+    ///
+    /// Example:
+    ///   curl --header @token "https://gitlab.example.org/api/v4/groups/GROUP/variables?per_page=100" \
+    ///     | lotse variable import --group GROUP
+    #[command(verbatim_doc_comment)]
+    Import(Import),
     /// Print a variable's value
     Get {
         /// Its name
@@ -96,6 +109,7 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
     match arguments.command {
         Command::List { json } => list(&session, &owner, json).await?,
         Command::Set(set) => set.run(&session, &owner).await?,
+        Command::Import(import) => import.run(&session, &owner).await?,
         Command::Get { key, json } => get(&session, &owner, &key, json).await?,
         Command::Remove { key } => remove(&session, &owner, &key).await?,
     }

@@ -321,6 +321,64 @@ async fn variables_are_set_without_showing_them() {
     assert_eq!(mock.asked().pop().unwrap().body["value"], "$CI_COMMIT_TAG");
 }
 
+/// The list is as GitLab prints it, with fields that Lotse does not know.
+#[tokio::test]
+async fn variables_of_another_server_are_taken_over() {
+    let mock = Mock::start().await;
+    let (all, of) = ("/groups/site/variables", "/groups/site/variables/");
+    mock.on(&format!("GET {all}"), [Answer::json(json!([]))]);
+    mock.on(
+        &format!("POST {all}"),
+        [Answer::json(json!({})).status(201)],
+    );
+    mock.on(&format!("PUT {of}OLD"), [Answer::json(json!({}))]);
+    let refused = Answer::json(json!({"message": "SHORT cannot be masked"})).status(400);
+    mock.on(&format!("PUT {of}SHORT"), [refused]);
+    let user = User::of(&mock);
+    let import = ["variable", "import", "--group", "site"];
+    let list = json!([
+        {"key": "NEW", "value": "a\nb", "variable_type": "file", "protected": true, "masked": false,
+            "hidden": false, "raw": true, "environment_scope": "prod", "description": "what for"},
+        {"key": "OLD", "value": "1"},
+        {"key": "SHORT", "value": "secret", "masked": true},
+        {"key": "HIDDEN", "value": null, "hidden": true},
+    ]);
+
+    let dry = user
+        .run_with(&[&import[..], &["--dry-run"]].concat(), &list.to_string())
+        .await;
+    assert!(dry.stdout.contains("NEW (environment prod) would be set"));
+    assert!(
+        mock.asked()
+            .iter()
+            .all(|asked| asked.what.starts_with("GET"))
+    );
+
+    let said = user.run_with(&import, &list.to_string()).await;
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert_eq!(said.stdout, "site: 1 variables were set, 1 were changed\n");
+    for part in ["SHORT cannot be masked", "HIDDEN: its value is hidden"] {
+        assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
+    }
+    assert!(!said.stderr.contains("secret"), "{}", said.stderr);
+    let asked = mock.asked();
+    let new = asked.iter().find(|asked| asked.what.starts_with("POST"));
+    let mut expected = list[0].clone();
+    expected.as_object_mut().unwrap().remove("hidden");
+    assert_eq!(new.unwrap().body, expected);
+
+    for broken in ["", "{}", "[{\"value\": \"secret\"}]"] {
+        let said = user.run_with(&import, broken).await;
+        assert_eq!(said.code, 1, "{broken}");
+        assert!(
+            said.stderr.contains("no list of variables"),
+            "{}",
+            said.stderr
+        );
+        assert!(!said.stderr.contains("secret"), "{}", said.stderr);
+    }
+}
+
 #[tokio::test]
 async fn variables_of_a_group() {
     let mock = Mock::start().await;

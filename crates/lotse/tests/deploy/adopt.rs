@@ -71,6 +71,40 @@ async fn a_running_project_is_taken_over_with_one_gap() {
     assert_eq!(starts, 6);
 }
 
+/// The lines of docs/from-gitlab.md give the project back to Docker Compose, with its data; it can be taken
+/// over again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_project_is_given_back_by_the_lines_of_the_guide() {
+    let Some(site) = composed().await else {
+        return;
+    };
+    attempt(&site, "v2").succeeds();
+    is_taken_over(&site);
+    let rows = starts(&site, "shop-standing-db-1");
+
+    let mut shell = site.hosts[0].client("sh");
+    is_well(&shell.args(["-euc", &way_back()]).output().unwrap());
+    assert_eq!(running(&site), ["shop_db_1", "shop_web_1"]);
+    assert_eq!(starts(&site, "shop_db_1"), rows + 1);
+    up(&site);
+    assert_eq!(running(&site), ["shop_db_1", "shop_web_1"]);
+
+    attempt(&site, "v2").succeeds();
+    is_taken_over(&site);
+    assert_eq!(starts(&site, "shop-standing-db-1"), rows + 2);
+}
+
+/// The block of the guide, for this project.
+fn way_back() -> String {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/from-gitlab.md");
+    let guide = fs_err::read_to_string(guide).unwrap();
+    let (_, block) = guide.split_once("the way back from `lotse adopt`").unwrap();
+    let (_, block) = block.split_once("```sh\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    assert!(block.contains("project=repository"), "{block}");
+    block.replace("project=repository", "project=shop")
+}
+
 /// Whoever adopts is killed at any moment: an attempt with a bad release gives the project back, one
 /// with a good release takes it over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

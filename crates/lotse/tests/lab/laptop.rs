@@ -77,7 +77,7 @@ impl Laptop {
     /// `lotse` with the values that a job is given and a laptop is not.
     pub(crate) async fn lotse_with(&self, arguments: &[&str], tag: &str) -> String {
         let tag = format!("TAG_PROD={tag}");
-        let file = format!("ENV_FILE_PROD={}", example().join("env.prod").display());
+        let file = format!("ENV_FILE_PROD={}", example().join("env.web").display());
         let values = ["--set", &tag, "--set", &file];
         self.lotse(&[arguments, &values].concat()).await
     }
