@@ -286,15 +286,20 @@ sleep: {script: ['echo begun', 'sleep 600']}
 
 #[tokio::test]
 async fn a_server_killed_at_any_moment_makes_each_child_once() {
-    const ROUNDS: u64 = 10;
+    const ROUNDS: u64 = 12;
     let lotse = serve().await;
-    let _runner = lotse.runner(&[]).await;
     let parent = "
 stages: [build, deploy]
 docs: {stage: build, trigger: {include: child.yml, strategy: depend}}
 deploy: {stage: deploy, trigger: {include: child.yml}}
 ";
-    let (_repository, id) = pushed(&lotse, parent, "test: {script: ['true']}").await;
+    // a child that ends without a runner: so every step is the server's own
+    let repository = lotse.repository("site/web").await;
+    repository.write("low.yml", "wait: {tags: [nobody], script: ['true']}");
+    repository.write("child.yml", "low: {trigger: {include: low.yml}}");
+    repository.commit_ci(parent, "first").await;
+    let pushed = repository.push(&["main"]).await;
+    let id = pushed.pipeline().unwrap();
     let first = lotse.finished("site/web", id).await;
     assert_eq!(first.summary(), "success: docs success, deploy success");
     let mut pipelines = vec![id];
@@ -303,7 +308,7 @@ deploy: {stage: deploy, trigger: {include: child.yml}}
         let made = lotse.post("/projects/site%2Fweb/pipeline", &start).await;
         pipelines.push(made["id"].as_i64().unwrap());
         // before, while and after the child is made, runs and is told of
-        tokio::time::sleep(Duration::from_millis(round * round * 5)).await;
+        tokio::time::sleep(Duration::from_millis(round * 12)).await;
         lotse.kill();
         lotse.start_again().await;
     }
@@ -313,7 +318,10 @@ deploy: {stage: deploy, trigger: {include: child.yml}}
         assert_eq!(done.summary(), "success: docs success, deploy success");
         for name in ["docs", "deploy"] {
             assert_eq!(done.job(name)["attempt"], 1);
-            expected.push(below(&done, name).unwrap());
+            let child = below(&done, name).unwrap();
+            let ended = lotse.finished("site/web", child).await;
+            assert_eq!(ended.summary(), "success: low success");
+            expected.extend([child, below(&ended, "low").unwrap()]);
         }
     }
     let path = "/projects/site%2Fweb/pipelines?source=parent_pipeline&per_page=100";
@@ -321,10 +329,6 @@ deploy: {stage: deploy, trigger: {include: child.yml}}
     children.sort_unstable();
     expected.sort_unstable();
     assert_eq!(children, expected);
-    for child in children {
-        let done = lotse.finished("site/web", child).await;
-        assert_eq!(done.summary(), "success: test success");
-    }
 }
 
 #[tokio::test]
@@ -348,4 +352,138 @@ async fn a_cancel_outlives_the_server() {
             .ask(lotse.request(Method::DELETE, "/projects/site%2Fweb"))
             .await;
     }
+}
+
+/// A user with these levels on projects. Returns the token.
+async fn user(lotse: &Lotse, name: &str, levels: &[(&str, i64)]) -> String {
+    let made = lotse.post("/users", &json!({ "username": name })).await;
+    for (project, level) in levels {
+        let member = json!({ "username": name, "access_level": level });
+        let path = format!("/projects/site%2F{project}/members");
+        lotse.post(&path, &member).await;
+    }
+    made["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn another_projects_pipeline_needs_the_rights_of_whoever_started_this_one() {
+    let lotse = serve().await;
+    let _runner = lotse.runner(&[]).await;
+    let below_file = "
+spec: {inputs: {word: {default: none}}}
+---
+say:
+  rules: [{if: '$CI_PIPELINE_SOURCE == \"pipeline\"'}]
+  script: ['echo $[[ inputs.word ]]: $VERSION for $GIVEN in $CI_PROJECT_PATH on $CI_COMMIT_BRANCH, $SECRET']
+";
+    let api = lotse.repository("site/api").await;
+    let commit = api.commit_ci(below_file, "first").await;
+    api.git(&["branch", "next"]).await;
+    assert!(api.push(&["main", "next"]).await.ok);
+    let above_file = "
+api:
+  variables: {VERSION: 'web-$CI_COMMIT_BRANCH', SECRET: 'it is $TOKEN'}
+  trigger:
+    project: site/api
+    branch: $BRANCH
+    strategy: depend
+    forward: {pipeline_variables: true}
+    inputs: {word: hello}
+";
+    let web = lotse.repository("site/web").await;
+    web.commit_ci(above_file, "first").await;
+    assert!(web.push(&["main", "-o", "ci.skip"]).await.ok);
+    let secret = json!({ "key": "TOKEN", "value": "s3cr3t-of-web", "masked": true });
+    lotse.post("/projects/site%2Fweb/variables", &secret).await;
+    let ada = user(&lotse, "ada", &[("web", 30), ("api", 30)]).await;
+    let bob = user(&lotse, "bob", &[("web", 30), ("api", 20)]).await;
+    let eve = user(&lotse, "eve", &[("web", 30)]).await;
+
+    for (token, branch, reason, said) in [
+        (&ada, "next", Value::Null, "made pipeline #"),
+        (
+            &ada,
+            "gone",
+            json!("downstream_pipeline_creation_failed"),
+            "site/api does not have a branch or tag gone",
+        ),
+        (
+            &bob,
+            "next",
+            json!("insufficient_bridge_permissions"),
+            "bob, who started this pipeline, may not start one in site/api",
+        ),
+        (
+            &eve,
+            "next",
+            json!("downstream_bridge_project_not_found"),
+            "there is no project site/api, or eve",
+        ),
+    ] {
+        let variables = json!([
+            { "key": "BRANCH", "value": branch },
+            { "key": "GIVEN", "value": "everyone" },
+        ]);
+        let request = lotse
+            .bare_request(Method::POST, "/api/v4/projects/site%2Fweb/pipeline")
+            .header("private-token", token)
+            .json(&json!({ "ref": "main", "variables": variables }));
+        let made = lotse.ask(request).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let id = made.json()["id"].as_i64().unwrap();
+        let done = lotse.finished("site/web", id).await;
+        assert_eq!(done.job("api")["failure_reason"], reason, "{branch}");
+        let log = lotse.log("site/web", done.job_id("api")).await;
+        assert!(log.contains(said), "{log}");
+        assert_eq!(done.status() == "success", reason.is_null());
+    }
+
+    // the one that was made is the other project's own, by ada
+    let made = lotse.get("/projects/site%2Fapi/pipelines").await;
+    assert_eq!(made.as_array().unwrap().len(), 1, "{made}");
+    assert_eq!(made[0]["source"], "pipeline");
+    assert_eq!(made[0]["ref"], "next");
+    assert_eq!(made[0]["sha"], commit);
+    assert_eq!(made[0]["user"]["username"], "ada");
+    let below = lotse
+        .finished("site/api", made[0]["id"].as_i64().unwrap())
+        .await;
+    let log = lotse.log("site/api", below.job_id("say")).await;
+    let said = "hello: web-main for everyone in site/api on next, [MASKED]";
+    assert_eq!(lines_after(&log, "$ "), [said], "{log}");
+}
+
+#[tokio::test]
+async fn projects_that_start_each_other_do_not_go_on_for_ever() {
+    let lotse = serve().await;
+    for (project, other) in [("api", "web"), ("web", "api")] {
+        let repository = lotse.repository(&format!("site/{project}")).await;
+        let ci = format!("next: {{trigger: {{project: site/{other}, strategy: depend}}}}");
+        repository.commit_ci(&ci, "first").await;
+        assert!(repository.push(&["main", "-o", "ci.skip"]).await.ok);
+    }
+    let start = json!({ "ref": "main" });
+    let made = lotse.post("/projects/site%2Fweb/pipeline", &start).await;
+    let id = made["id"].as_i64().unwrap();
+    let done = lotse.finished("site/web", id).await;
+    assert_eq!(done.summary(), "failed: next failed");
+    let mut all = Vec::new();
+    for project in ["web", "api"] {
+        let path = format!("/projects/site%2F{project}/pipelines");
+        all.extend(ids(&lotse, &path).await);
+    }
+    // one started by hand, then each project twice by the other, and one to whom it is said
+    assert_eq!(all.len(), 6, "{all:?}");
+    let last = all.iter().max().unwrap();
+    let jobs = lotse.server_log();
+    assert!(!jobs.contains("ERROR"), "{jobs}");
+    let mut reasons = Vec::new();
+    for project in ["web", "api"] {
+        let path = format!("/projects/site%2F{project}/pipelines/{last}/bridges");
+        let found = lotse.ask(lotse.request(Method::GET, &path)).await;
+        if found.status == 200 {
+            reasons.push(found.json()[0]["failure_reason"].clone());
+        }
+    }
+    assert_eq!(reasons, [json!("pipeline_loop_detected")]);
 }
