@@ -83,7 +83,9 @@ pub fn compile(input: &Input) -> Compiled {
     let outside = Outside::new(input);
     let facts = Facts::new(input, Rc::clone(&report.patterns));
     let scope = Scope::of_settings(&outside);
-    let mut loader = Loader::new(input, &facts, &scope, &mut report);
+    let nothing = Outside::nothing();
+    let strangers = Scope::of_settings(&nothing);
+    let mut loader = Loader::new(input, &facts, [&scope, &strangers], &mut report);
     let loaded = loader.main();
     let wanted = loader.wanted;
     let mut done = Done::default();

@@ -265,8 +265,53 @@ impl fmt::Display for Location {
 pub enum Fetched {
     /// The file's text.
     Text(String),
-    /// It cannot be had; the reason ends in the diagnostic.
-    Failed(String),
+    /// The text of a file of another repository, and where exactly it was found: `local` in it means
+    /// files of that commit.
+    Of {
+        /// The file's text.
+        text: String,
+        /// Where it was found.
+        origin: Origin,
+    },
+    /// It cannot be had.
+    Failed(Missing),
     /// Whoever compiles cannot look there: an error, but only a warning for [`Purpose::Check`].
-    Unavailable(String),
+    Unavailable(Missing),
+}
+
+/// The repository and commit that an included file is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `group/name`.
+    pub project: String,
+    /// The commit's id.
+    pub commit: String,
+}
+
+/// Why a file is not there, and the mend; both end in the diagnostic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Why.
+    pub reason: String,
+    /// How to mend it, if that can be said.
+    pub hint: Option<String>,
+}
+
+impl Missing {
+    /// For this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with a mend.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! knows no file system, network, clock or runner. What a runner cannot do is carried all the same.
 
 mod compile;
+mod component;
 mod graph;
 mod input;
 mod subgraph;
@@ -29,13 +30,14 @@ mod schema;
 mod scope;
 
 pub use compile::{Compiled, LeftOut, compile, compile_with};
+pub use component::{ComponentAddress, ComponentVersion};
 pub use graph::{
     AllowFailure, Artifacts, AutoCancel, Cache, CacheKey, CachePolicy, Environment,
     EnvironmentAction, Graph, Hooks, IdToken, Image, Job, JobFailureCancel, Matrix, Need,
     NewCommitCancel, Parallel, Release, Retry, SaveWhen, Service, Trigger, TriggerInclude,
     TriggerTarget, When,
 };
-pub use input::{Changes, Fetched, Input, Layers, Location, Purpose, Source};
+pub use input::{Changes, Fetched, Input, Layers, Location, Missing, Origin, Purpose, Source};
 pub use schema::json_schema;
 pub use variables::{expand, expand_text, merge};
 pub use yaml::{Diagnostic, Level, Place, Sources};

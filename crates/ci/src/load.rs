@@ -3,6 +3,8 @@
 //! Files come from [`Input::files`]; those that are absent are asked for in `wanted`. Included files
 //! are merged in their order, and the file that includes them goes on top.
 
+mod home;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::schema::{GLOBAL, What, check};
 use crate::scope::Scope;
-use crate::{Fetched, Input, Location, Purpose};
+use crate::{Fetched, Input, Location, Missing, Purpose};
+use home::Home;
 use yaml::{Map, Node, Span, Value};
 
 /// Files of one pipeline (GitLab's default).
@@ -25,13 +28,18 @@ const MAX_TOTAL: usize = 64 << 20;
 pub(crate) struct Loader<'l> {
     pub(crate) input: &'l Input,
     pub(crate) facts: &'l Facts<'l>,
+    /// What the files of this server see.
     pub(crate) scope: &'l Scope<'l>,
+    /// What files from elsewhere see: nothing.
+    pub(crate) strangers: &'l Scope<'l>,
     pub(crate) report: &'l mut Report,
     pub(crate) wanted: Vec<Location>,
     files: usize,
     bytes: usize,
     /// The files that are being read, the innermost last.
     open: Vec<Location>,
+    /// Where the innermost is at home.
+    home: Home,
 }
 
 type Values = BTreeMap<Arc<str>, Node>;
@@ -40,18 +48,28 @@ impl<'l> Loader<'l> {
     pub(crate) fn new(
         input: &'l Input,
         facts: &'l Facts<'l>,
-        scope: &'l Scope<'l>,
+        [scope, strangers]: [&'l Scope<'l>; 2],
         report: &'l mut Report,
     ) -> Self {
         Self {
             input,
             facts,
             scope,
+            strangers,
             report,
             wanted: Vec::new(),
             files: 0,
             bytes: 0,
             open: Vec::new(),
+            home: Home::Here,
+        }
+    }
+
+    /// The variables that the innermost file sees.
+    fn sight(&self) -> &'l Scope<'l> {
+        match self.home {
+            Home::Elsewhere => self.strangers,
+            _ => self.scope,
         }
     }
 
@@ -107,7 +125,7 @@ impl<'l> Loader<'l> {
             let values = values(spec, given, at, self.report);
             let mut interpolation = Interpolation {
                 values: &values,
-                scope: self.scope,
+                scope: self.sight(),
                 made: 0,
             };
             content = interpolation.node(body, self.report);
@@ -164,7 +182,7 @@ impl<'l> Loader<'l> {
     fn entry(&mut self, entry: &Node, parts: &mut Vec<Map>) {
         self.check_entry(entry);
         if let Some(rules) = entry.get("rules") {
-            let decision = self.facts.decide(rules, self.scope, self.report);
+            let decision = self.facts.decide(rules, self.sight(), self.report);
             let never = |rule: &Node| rule.get("when").and_then(Node::as_str) == Some("never");
             match decision {
                 Decision::Rule(rule) if !never(&rule) => {}
@@ -208,10 +226,10 @@ impl<'l> Loader<'l> {
     fn locations(&mut self, entry: &Node) -> Vec<Location> {
         let text = |name: &str| {
             let text = entry.get(name).and_then(Node::as_str)?;
-            Some(self.scope.expand(text))
+            Some(self.sight().expand(text))
         };
         if let Some(text) = entry.as_str() {
-            let text = self.scope.expand(text);
+            let text = self.sight().expand(text);
             return match text.starts_with("http://") || text.starts_with("https://") {
                 true => vec![self.remote(text, None, entry.span)],
                 false => self.local(&text, entry.span),
@@ -237,7 +255,7 @@ impl<'l> Loader<'l> {
         let one = |path: &Arc<str>| Location::Project {
             project: project.clone(),
             git_ref: text("ref"),
-            path: self.scope.expand(path).trim_start_matches('/').to_owned(),
+            path: self.sight().expand(path).trim_start_matches('/').to_owned(),
         };
         paths.iter().map(one).collect()
     }
@@ -256,17 +274,14 @@ impl<'l> Loader<'l> {
     /// A file of this repository, or of the project that the including file is from.
     fn local(&mut self, path: &str, span: Span) -> Vec<Location> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
-        if let Some(Location::Project {
-            project, git_ref, ..
-        }) = self.open.last()
-        {
+        if let Home::Project { project, git_ref } = &self.home {
             return vec![Location::Project {
                 project: project.clone(),
                 git_ref: git_ref.clone(),
                 path: path.to_owned(),
             }];
         }
-        if !path.contains('*') {
+        if !path.contains('*') || self.home != Home::Here {
             return vec![Location::Local {
                 path: path.to_owned(),
             }];
@@ -288,7 +303,7 @@ impl<'l> Loader<'l> {
 
     fn one(&mut self, location: Location, at: Span, given: &Values) -> Option<Map> {
         if self.open.contains(&location) {
-            let message = format!("`{location}` includes itself");
+            let message = format!("`{}` includes itself", self.shown(&location));
             self.report.add(Problem::error("include", at, message));
             return None;
         }
@@ -298,37 +313,66 @@ impl<'l> Loader<'l> {
             self.report.add(Problem::error("include", at, message));
             return None;
         }
-        match self.input.files.get(&location) {
-            None => {
-                self.wanted.push(location);
-                None
-            }
-            Some(Fetched::Unavailable(reason)) if self.input.purpose == Purpose::Check => {
-                let message = format!("`{location}` was not looked at: {reason}");
-                self.report.add(Problem::warning("include", at, message));
+        if let Some((reason, hint)) = self.home.forbids(&location) {
+            self.refuse(&location, at, &Missing::new(reason).hint(hint));
+            return None;
+        }
+        let input = self.input;
+        let Some(fetched) = input.files.get(&location) else {
+            self.wanted.push(location);
+            return None;
+        };
+        match fetched {
+            Fetched::Unavailable(missing) if input.purpose == Purpose::Check => {
+                let shown = self.shown(&location);
+                let message = format!("`{shown}` was not looked at: {}", missing.reason);
+                let problem = Problem::warning("include", at, message);
+                self.report.add(problem.maybe_hint(missing.hint.clone()));
                 self.report.incomplete = true;
                 None
             }
-            Some(Fetched::Failed(reason) | Fetched::Unavailable(reason)) => {
-                let message = format!("`{location}` cannot be included: {reason}");
-                self.report.incomplete = true;
-                self.report.add(Problem::error("include", at, message));
+            Fetched::Failed(missing) | Fetched::Unavailable(missing) => {
+                self.refuse(&location, at, missing);
                 None
             }
-            Some(Fetched::Text(text)) => {
+            Fetched::Text(text) | Fetched::Of { text, .. } => {
                 self.bytes += text.len();
                 if self.bytes > MAX_TOTAL {
                     let message = format!("the included files have more than {MAX_TOTAL} bytes");
                     self.report.add(Problem::error("too-large", at, message));
                     return None;
                 }
-                let file = self.report.file(&location.to_string(), text, Some(at));
+                let name = self.shown(&location);
+                let file = self.report.file(&name, text, Some(at));
+                let home = self.home.of(&location, fetched);
+                let outer = std::mem::replace(&mut self.home, home);
                 self.open.push(location);
                 let map = self.file(file, text, given, at);
                 self.open.pop();
+                self.home = outer;
                 map
             }
         }
+    }
+
+    /// The location for people: addresses may hold values of masked variables.
+    fn shown(&self, location: &Location) -> String {
+        let mut text = location.to_string();
+        for variable in self.input.variables.settings().filter(|one| one.masked) {
+            let value = variable.value.expose();
+            if !value.is_empty() && text.contains(value) {
+                text = text.replace(value, "[MASKED]");
+            }
+        }
+        text
+    }
+
+    fn refuse(&mut self, location: &Location, at: Span, missing: &Missing) {
+        let shown = self.shown(location);
+        let message = format!("`{shown}` cannot be included: {}", missing.reason);
+        let problem = Problem::error("include", at, message);
+        self.report.add(problem.maybe_hint(missing.hint.clone()));
+        self.report.incomplete = true;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where all stages of a compilation put what they have to say.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use yaml::{Dialect, Node, Span};
@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) patterns: Rc<Patterns>,
     /// Conditions that were checked: many jobs share them, and regular expressions are costly.
     conditions: HashSet<Span>,
+    /// Keys at the top of files that YAML does not take for texts, and for what it does.
+    odd_keys: HashMap<Span, &'static str>,
     /// Some file has a `!reference`.
     pub(crate) has_references: bool,
     /// A file is absent: what seems to be missing may be in it.
@@ -56,6 +58,7 @@ impl Report {
     pub(crate) fn parse(&mut self, file: u32, text: &str) -> Option<Vec<Node>> {
         let parsed = yaml::parse(file, text, Dialect::Psych, &mut self.texts)?;
         self.has_references |= parsed.has_references;
+        self.odd_keys.extend(parsed.odd_keys);
         Some(parsed.documents)
     }
 
@@ -75,6 +78,11 @@ impl Report {
         candidates: impl IntoIterator<Item = &'a str>,
     ) -> Option<&'a str> {
         self.texts.nearest(word, candidates)
+    }
+
+    /// What YAML takes this key at the top of a file for, if not for a text.
+    pub(crate) fn odd_key(&self, span: Span) -> Option<&'static str> {
+        self.odd_keys.get(&span).copied()
     }
 
     /// Whether the condition at this place is looked at for the first time.

@@ -26,6 +26,14 @@ impl<'i> Outside<'i> {
         }
     }
 
+    /// What is known to a file from elsewhere.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            predefined: HashMap::new(),
+            settings: HashMap::new(),
+        }
+    }
+
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.settings.contains_key(name) || self.predefined.contains_key(name)
     }

@@ -1,7 +1,7 @@
 //! Our own cases: `tests/cases/*.txt`, each `input ---------- expected`.
 //!
 //! An input starts with lines `# key: value` that say what the pipeline is for; `==== path` starts
-//! another file. `BLESS=1 cargo test -p ci --test golden` writes what is found as expected.
+//! another file, `==== path = group/name@commit` one that was found there. `BLESS=1 cargo test -p ci --test golden` writes what is found as expected.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ci::{Changes, Compiled, Fetched, Input, Job, Location, Purpose};
+use ci::{Changes, Compiled, Fetched, Input, Job, Location, Missing, Origin, Purpose};
 use model::{GitRef, Variable};
 use regex::Regex;
 use serde_json::Value;
@@ -103,9 +103,19 @@ fn check(text: &str) -> String {
 }
 
 fn fetch(location: &Location, files: &BTreeMap<String, String>) -> Fetched {
-    match files.get(&location.to_string()) {
+    let location = location.to_string();
+    let found = format!("{location} = ");
+    let elsewhere = files.iter().find_map(|(name, text)| {
+        let (project, commit) = name.strip_prefix(&found)?.split_once('@')?;
+        let (project, commit) = (project.to_owned(), commit.to_owned());
+        Some((text.clone(), Origin { project, commit }))
+    });
+    if let Some((text, origin)) = elsewhere {
+        return Fetched::Of { text, origin };
+    }
+    match files.get(&location) {
         Some(text) => Fetched::Text(text.clone()),
-        None => Fetched::Failed("there is no such file".to_owned()),
+        None => Fetched::Failed(Missing::new("there is no such file")),
     }
 }
 
@@ -137,6 +147,10 @@ fn input(main: &str, others: &BTreeMap<String, String>) -> Input {
             }
             "tree" => input.tree = Some(list()),
             "setting" => input.variables.project.push(variable(value)),
+            "masked" => input.variables.project.push(Variable {
+                masked: true,
+                ..variable(value)
+            }),
             "input" => {
                 let (name, value) = value.split_once('=').unwrap();
                 input.inputs.insert(name.to_owned(), value.to_owned());

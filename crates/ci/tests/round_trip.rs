@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use ci::{Compiled, Fetched, Input};
+use ci::{Compiled, Fetched, Input, Missing};
 use model::GitRef;
 use proptest::prelude::*;
 
 fn compile(text: &str) -> Compiled {
     let mut input = Input::new("ci.yml", text, GitRef::branch("main").unwrap());
     input.tree = Some(vec!["Dockerfile".to_owned(), "src/a.rs".to_owned()]);
-    ci::compile_with(input, |_| Fetched::Failed("there is none".to_owned()))
+    ci::compile_with(input, |_| Fetched::Failed(Missing::new("there is none")))
 }
 
 fn round_trip(text: &str) {

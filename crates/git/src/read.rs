@@ -66,6 +66,26 @@ impl Repository {
         Ok(commits.into_iter().next().flatten())
     }
 
+    /// The commit that somebody means by an id or its beginning (of 7 digits or more), or by the name of
+    /// a tag or branch, short or full; of those the first that there is.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn find(&self, name: &str) -> Result<Option<CommitId>, GitError> {
+        let digits = name.len() >= 7 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = digits.then(|| name.to_owned());
+        let is_whole = name.parse::<CommitId>().is_ok();
+        let full = name.parse::<GitRef>().ok();
+        let refs = [full, GitRef::tag(name).ok(), GitRef::branch(name).ok()];
+        let refs = refs.into_iter().flatten().map(|name| name.full());
+        let whole = id.clone().filter(|_| is_whole);
+        let part = id.filter(|_| !is_whole);
+        let commits = self
+            .commits_of(whole.into_iter().chain(refs).chain(part))
+            .await?;
+        Ok(commits.into_iter().flatten().next())
+    }
+
     /// The commits that these objects or full ref names lead to, in the same order.
     pub(crate) async fn commits_of<T: std::fmt::Display>(
         &self,

@@ -44,6 +44,16 @@ impl Digest {
         &self.0
     }
 
+    /// The hash itself.
+    pub fn hash(&self) -> [u8; 32] {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => byte - b'0',
+            _ => byte - b'a' + 10,
+        };
+        let digits = self.hex().as_bytes();
+        std::array::from_fn(|at| digit(digits[2 * at]) << 4 | digit(digits[2 * at + 1]))
+    }
+
     /// The 64 hexadecimal digits.
     pub fn hex(&self) -> &str {
         &self.0[PREFIX.len()..]
@@ -101,6 +111,7 @@ mod tests {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.as_str().parse(), Ok(digest.clone()));
         assert!(digest.hex().starts_with("ba7816bf"));
+        assert_eq!(Digest::from_hash(digest.hash()), digest);
     }
 
     #[test]

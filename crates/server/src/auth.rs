@@ -140,16 +140,37 @@ pub(crate) async fn level_of(
     user: &str,
     project: &ProjectPath,
 ) -> Result<Level, StoreError> {
-    let Some(user) = store.user_by_name(user).await? else {
-        return Ok(Level::None);
-    };
-    let memberships = store.memberships(user.id).await?;
-    let caller = UserCaller {
-        user,
-        scopes: Vec::new(),
-        memberships,
-    };
-    Ok(caller.level(project.as_str()))
+    let user = UserCaller::of_name(store, user).await?;
+    Ok(user.map_or(Level::None, |user| user.level(project.as_str())))
+}
+
+/// With whose rights the files of other projects are read while a pipeline is made.
+pub(crate) enum Reader {
+    /// Those of whoever started it.
+    User(UserCaller),
+    /// Those of the project's own jobs, where nobody is known who started it: a push that is made good
+    /// after a crash.
+    Project(ProjectPath),
+}
+
+impl Reader {
+    /// The rights of the user of this name.
+    pub(crate) async fn of(
+        store: &Store,
+        name: &str,
+        project: &ProjectPath,
+    ) -> Result<Self, StoreError> {
+        let user = UserCaller::of_name(store, name).await?;
+        Ok(user.map_or_else(|| Self::Project(project.clone()), Self::User))
+    }
+
+    /// Whether this project's files may be read.
+    pub(crate) fn may_read(&self, project: &ProjectPath) -> bool {
+        match self {
+            Self::User(caller) => caller.level(project.as_str()) >= Level::Reporter,
+            Self::Project(own) => root(own.as_str()) == root(project.as_str()),
+        }
+    }
 }
 
 /// What finds a token again without being one.
@@ -194,6 +215,19 @@ pub(crate) fn is_at_work(job: &JobRow) -> bool {
 }
 
 impl UserCaller {
+    /// The user of this name with all rights and no scope; nothing when there is none.
+    async fn of_name(store: &Store, name: &str) -> Result<Option<Self>, StoreError> {
+        let Some(user) = store.user_by_name(name).await? else {
+            return Ok(None);
+        };
+        let memberships = store.memberships(user.id).await?;
+        Ok(Some(Self {
+            user,
+            scopes: Vec::new(),
+            memberships,
+        }))
+    }
+
     /// The level on a group or project.
     pub(crate) fn level(&self, path: &str) -> Level {
         if self.user.admin {
@@ -281,6 +315,22 @@ mod tests {
         assert!(may("invenio/a/b", Level::Reporter));
         assert!(!may("invenio/nginx", Level::Maintainer));
         assert!(!may("invenio2/nginx", Level::Reporter));
+    }
+
+    #[test]
+    fn files_are_read_with_the_rights_of_whoever_started_it_or_of_the_project() {
+        let Caller::User(user) = member("parts", 20, "") else {
+            panic!("a member is a user")
+        };
+        let nobody = Reader::Project("site/web".parse().unwrap());
+        for (reader, path, expected) in [
+            (&Reader::User(user), "parts/lib", true),
+            (&nobody, "site/a/b", true),
+            (&nobody, "parts/lib", false),
+            (&nobody, "site2/web", false),
+        ] {
+            assert_eq!(reader.may_read(&path.parse().unwrap()), expected, "{path}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::remote::Reach;
+
 /// The settings of `lotse serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,6 +17,17 @@ pub struct Config {
     pub url: Option<String>,
     /// The host (and port) in the names of images (`CI_REGISTRY`). Without it: that of `url`.
     pub registry: Option<String>,
+    /// Where included files may come from that are in none of the repositories.
+    pub elsewhere: Elsewhere,
+}
+
+/// Where included files may come from that are in none of the server's repositories.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    /// The folder of the files that `include: template` names, if there is one.
+    pub templates: Option<PathBuf>,
+    /// The addresses that `include: remote` may lead to.
+    pub reach: Reach,
 }
 
 /// [`Config`] with every choice made.
@@ -98,6 +111,7 @@ mod tests {
             listen: Vec::new(),
             url: Some("https://ci.example.org:8443/".into()),
             registry: None,
+            elsewhere: Elsewhere::default(),
         };
         let addresses = config.addresses("127.0.0.1:80".parse().unwrap());
         assert_eq!(addresses.url, "https://ci.example.org:8443");
@@ -116,6 +130,7 @@ mod tests {
             listen: Vec::new(),
             url: None,
             registry: None,
+            elsewhere: Elsewhere::default(),
         };
         let addresses = config.addresses("127.0.0.1:4711".parse().unwrap());
         assert_eq!(addresses.url, "http://127.0.0.1:4711");

@@ -11,6 +11,7 @@ mod dispatch;
 mod downstream;
 mod engine;
 mod http;
+mod includes;
 mod layers;
 mod live;
 pub mod local;
@@ -18,6 +19,7 @@ mod not_yet;
 mod payload;
 mod predefined;
 mod push;
+pub mod remote;
 mod serve;
 mod store;
 mod traces;
@@ -30,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use git::Repositories;
 use model::{PipelineId, ProjectId};
 
-pub use config::Config;
+pub use config::{Config, Elsewhere};
 pub use serve::{ServeError, Server};
 
 use config::Addresses;
@@ -50,6 +52,7 @@ pub(crate) struct App {
     queue: Arc<Queue>,
     live: Arc<Live>,
     runners: Runners,
+    elsewhere: Elsewhere,
     /// Held while a project's push is taken in.
     turns: Mutex<HashMap<ProjectId, Arc<tokio::sync::Mutex<()>>>>,
 }

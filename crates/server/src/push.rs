@@ -7,14 +7,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ci::{Changes, Compiled, Fetched, Input, Layers, Location, Source};
+use ci::{Changes, Compiled, Input, Layers, Source};
 use git::{CommitInfo, Repository};
 use model::{CommitId, GitRef, Secret, Variable};
 use serde::{Deserialize, Serialize};
 
 use crate::App;
+use crate::auth::Reader;
 use crate::engine::EngineError;
 use crate::http::chain;
+use crate::includes::Includes;
 use crate::not_yet;
 use crate::predefined::{self, PipelineFacts, Upstream};
 use crate::store::{NewPipeline, Owner, PipelineRow, Project, VariableRow};
@@ -23,7 +25,7 @@ use crate::store::{NewPipeline, Owner, PipelineRow, Project, VariableRow};
 pub(crate) const CONFIG_FILE: &str = ".gitlab-ci.yml";
 
 /// The largest file of the CI language, in bytes.
-const CONFIG_LIMIT: u64 = 2 << 20;
+pub(crate) const CONFIG_LIMIT: u64 = 2 << 20;
 
 /// At most this many branches, and as many tags, of one push get a pipeline (GitLab's limit).
 const PIPELINES_A_PUSH: usize = 4;
@@ -286,7 +288,10 @@ pub(crate) async fn make(
         name,
         ..input(app, repository, &wanted, &facts, text).await?
     };
-    let compiled = compile(repository, wanted.commit, input).await;
+    let reader = Reader::of(&app.store, wanted.user, &wanted.project.path).await?;
+    let compiled = Includes::new(app, repository, wanted.commit, reader)
+        .compile(input)
+        .await;
     keep(app, &wanted, &facts, &compiled).await
 }
 
@@ -398,7 +403,7 @@ async fn changes(
     text: &str,
 ) -> Result<Changes, PushError> {
     match &wanted.before {
-        Some(before) if !wanted.git_ref.is_tag() && may_say(text, "changes") => {
+        Some(before) if !wanted.git_ref.is_tag() && may_ask(text, "changes") => {
             let files = repository
                 .changed_files(Some(before), wanted.commit)
                 .await?;
@@ -408,48 +413,21 @@ async fn changes(
     }
 }
 
+/// Whether the file, or one that it includes, may have this keyword.
+fn may_ask(text: &str, keyword: &str) -> bool {
+    text.contains(keyword) || text.contains("include")
+}
+
 /// The commit's files, when the file may want to know; they cost a question to git.
 async fn tree(
     repository: &Repository,
     wanted: &Wanted<'_>,
     text: &str,
 ) -> Result<Option<Vec<String>>, PushError> {
-    if !may_say(text, "exists") {
+    if !may_ask(text, "exists") {
         return Ok(None);
     }
     Ok(Some(repository.list_files(wanted.commit).await?))
-}
-
-/// Whether a keyword stands in this text, or may in a file that it includes.
-fn may_say(text: &str, keyword: &str) -> bool {
-    text.contains(keyword) || text.contains("include")
-}
-
-/// Compiles, reading included files of the same repository as they become known.
-async fn compile(repository: &Repository, commit: &CommitId, mut input: Input) -> Compiled {
-    loop {
-        let compiled = ci::compile(&input);
-        if compiled.wanted.is_empty() {
-            return compiled;
-        }
-        for location in compiled.wanted {
-            let fetched = fetch(repository, commit, &location).await;
-            input.files.insert(location, fetched);
-        }
-    }
-}
-
-async fn fetch(repository: &Repository, commit: &CommitId, location: &Location) -> Fetched {
-    let Location::Local { path } = location else {
-        return Fetched::Failed(
-            "this server includes files of the same repository only (`include: local`)".to_owned(),
-        );
-    };
-    match repository.read_file(commit, path, CONFIG_LIMIT).await {
-        Ok(Some(bytes)) => Fetched::Text(String::from_utf8_lossy(&bytes).into_owned()),
-        Ok(None) => Fetched::Failed("there is no such file at this commit".to_owned()),
-        Err(error) => Fetched::Failed(error.to_string()),
-    }
 }
 
 async fn keep(

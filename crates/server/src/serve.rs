@@ -28,9 +28,9 @@ use crate::{App, Config, watch};
 /// The first user's name.
 const FIRST_USER: &str = "root";
 
-/// Who is named for a push that is made good after a restart, as nobody knows whose it was. It cannot be
-/// a user's name, so such pipelines have nobody's rights.
-const NOBODY: &str = "unknown user";
+/// Who has pushed what is made good after a crash: not known any more. No user can have this name, so
+/// that nobody's rights are lent to it.
+const NOBODY: &str = "(unknown)";
 
 /// The file with the first user's token, below the data folder.
 const FIRST_TOKEN_FILE: &str = "first-token";
@@ -233,6 +233,7 @@ async fn open(
         queue,
         live,
         runners: Runners::default(),
+        elsewhere: config.elsewhere.clone(),
         turns: std::sync::Mutex::default(),
     });
     Ok((app, first_token))

@@ -14,7 +14,9 @@ pub fn emit(map: &Map) -> String {
         if at > 0 && entry.value.as_map().is_some() {
             out.push('\n');
         }
-        pair(&entry.key, &entry.value, 0, 0, &mut out);
+        // A name at the top is a text whatever it looks like.
+        let key = text_scalar(&entry.key);
+        pair(&key, &entry.value, 0, 0, &mut out);
     }
     if out.is_empty() {
         out.push_str("{}\n");
@@ -22,14 +24,14 @@ pub fn emit(map: &Map) -> String {
     out
 }
 
-/// A key with its value, which belongs to a mapping at `indent`; `lead` of it is still to be written.
+/// A key, as it is to be written, with its value, which belongs to a mapping at `indent`; `lead` of it is
+/// still to be written.
 fn pair(key: &str, value: &Node, lead: usize, indent: usize, out: &mut String) {
     out.push_str(&" ".repeat(lead));
-    let key = key_text(key);
     if key.len() > MAX_KEY {
         let _ = write!(out, "? {key}\n{}", " ".repeat(indent));
     } else {
-        out.push_str(&key);
+        out.push_str(key);
     }
     out.push(':');
     after(value, indent, out);
@@ -41,7 +43,13 @@ fn after(node: &Node, indent: usize, out: &mut String) {
         Value::Map(map) if !map.entries.is_empty() => {
             out.push('\n');
             for entry in &map.entries {
-                pair(&entry.key, &entry.value, indent + 2, indent + 2, out);
+                pair(
+                    &key_text(&entry.key),
+                    &entry.value,
+                    indent + 2,
+                    indent + 2,
+                    out,
+                );
             }
         }
         Value::List(items) if !items.is_empty() => {
@@ -67,9 +75,15 @@ fn item_after(node: &Node, indent: usize, out: &mut String) {
         return after(node, indent, out);
     };
     out.push(' ');
-    pair(&first.key, &first.value, 0, indent + 2, out);
+    pair(&key_text(&first.key), &first.value, 0, indent + 2, out);
     for entry in rest {
-        pair(&entry.key, &entry.value, indent + 2, indent + 2, out);
+        pair(
+            &key_text(&entry.key),
+            &entry.value,
+            indent + 2,
+            indent + 2,
+            out,
+        );
     }
 }
 

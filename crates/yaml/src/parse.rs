@@ -21,6 +21,8 @@ pub struct Documents {
     pub documents: Vec<Node>,
     /// Some value is a `!reference`.
     pub has_references: bool,
+    /// The keys at the top that are no texts without quotes, such as `1`, and what they are.
+    pub odd_keys: Vec<(Span, &'static str)>,
 }
 
 /// The documents of a file. Nothing when it is no YAML: then the report says why. It has at most
@@ -39,6 +41,7 @@ pub fn parse(file: u32, text: &str, dialect: Dialect, report: &mut Report) -> Op
         Ok(()) => Some(Documents {
             documents: builder.documents,
             has_references: builder.has_references,
+            odd_keys: builder.odd_keys,
         }),
         Err(problem) => {
             report.add(problem);
@@ -60,6 +63,7 @@ struct Builder<'r> {
     file: u32,
     dialect: Dialect,
     has_references: bool,
+    odd_keys: Vec<(Span, &'static str)>,
     report: &'r mut Report,
     documents: Vec<Node>,
     open: Vec<Open>,
@@ -109,6 +113,7 @@ impl<'r> Builder<'r> {
             file,
             dialect,
             has_references: false,
+            odd_keys: Vec::new(),
             report,
             documents: Vec::new(),
             open: Vec::new(),
@@ -124,10 +129,11 @@ impl<'r> Builder<'r> {
             let span = self.span(&raw);
             match event {
                 Event::Scalar(text, style, anchor, tag) => {
-                    let value = match self.expects_key() && !text.is_empty() {
-                        true => Value::Text(text.as_ref().into()),
-                        false => scalar(&text, style, tag.as_deref(), self.dialect),
-                    };
+                    let mut value = scalar(&text, style, tag.as_deref(), self.dialect);
+                    if self.expects_key() && !text.is_empty() {
+                        self.note_odd_key(&value, span);
+                        value = Value::Text(text.as_ref().into());
+                    }
                     let tag = self.tag(tag.as_deref(), span);
                     self.finished(Node { value, span, tag }, anchor, 1)?;
                 }
@@ -223,6 +229,13 @@ impl<'r> Builder<'r> {
     fn expects_key(&self) -> bool {
         let content = self.open.last().map(|open| &open.content);
         matches!(content, Some(Content::Map(map)) if map.key.is_none())
+    }
+
+    fn note_odd_key(&mut self, value: &Value, span: Span) {
+        if self.open.len() == 1 && !matches!(value, Value::Text(_)) {
+            let kind = Node::new(value.clone(), span).kind();
+            self.odd_keys.push((span, kind));
+        }
     }
 
     /// A node is whole: it goes where it belongs.

@@ -23,6 +23,12 @@ pub(super) fn job(entry: &Entry, own: &Map, context: &Context<'_>, report: &mut 
             format!("a job's name has {length} characters; at most {MAX_NAME} are allowed");
         report.add(Problem::error("out-of-range", entry.span, message));
     }
+    if let Some(kind) = report.odd_key(entry.span) {
+        let name = &entry.key;
+        let message = format!("the name of a job must be a text, `{name}` is {kind}");
+        let problem = Problem::error("wrong-kind", entry.span, message);
+        report.add(problem.hint(format!("put quotes around it: `\"{name}\":`")));
+    }
     check_map(&entry.value, &JOB, &What::job(&entry.key), report);
     for inner in &own.entries {
         check_misplaced(inner, report);

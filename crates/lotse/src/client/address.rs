@@ -21,6 +21,15 @@ impl ServerAddress {
         url
     }
 
+    /// The host, with the port where it is not the usual one: `CI_SERVER_FQDN`.
+    pub(crate) fn authority(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        match self.0.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
     /// Whether TLS is spoken there.
     pub(crate) fn is_secure(&self) -> bool {
         self.0.scheme() == "https"

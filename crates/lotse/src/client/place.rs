@@ -36,18 +36,23 @@ pub(crate) struct Session {
 impl AtServer {
     /// Finds the server and the token; the server is not asked yet.
     pub(crate) fn connect(self, screen: Screen) -> Result<Session, Failure> {
+        Ok(Session {
+            client: self.client()?,
+            screen,
+            project: None,
+        })
+    }
+
+    /// The connection alone.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
         let configuration = Configuration::load()?;
-        let server = self.server.or_else(|| configuration.server());
+        let server = self.server.clone().or_else(|| configuration.server());
         let server = server.ok_or_else(|| {
             Failure::user("no server is known")
                 .hint("log in with `lotse login URL`, or set LOTSE_URL and LOTSE_TOKEN")
         })?;
         let token = token_of_environment().or_else(|| configuration.token(&server));
-        Ok(Session {
-            client: Client::new(server, token)?,
-            screen,
-            project: None,
-        })
+        Client::new(server, token)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `lotse ci`: the CI language on this machine, without a server.
 
+mod elsewhere;
 mod facts;
 mod place;
 mod worktree;
@@ -15,7 +16,7 @@ use clap::{Args, Subcommand};
 use pipeline::Status;
 use tokio::runtime::Builder;
 
-use super::block_on;
+use super::{block_on, client};
 use crate::output::{Failure, Screen, Tone};
 
 /// Check, explain, play through and run `.gitlab-ci.yml`, without a server
@@ -37,17 +38,16 @@ enum Command {
 
 /// Runs a command of `lotse ci`.
 pub(crate) fn run(arguments: Arguments, screen: Screen) -> ExitCode {
-    let outcome = match &arguments.command {
-        Command::Lint(arguments) => lint::run(arguments, screen),
-        Command::Show(arguments) => show::run(arguments, screen),
-        Command::Simulate(arguments) => simulate::run(arguments, screen),
+    match &arguments.command {
+        Command::Lint(arguments) => client(lint::run(arguments, screen)),
+        Command::Show(arguments) => client(show::run(arguments, screen)),
+        Command::Simulate(arguments) => client(simulate::run(arguments, screen)),
         Command::Run(arguments) => {
             let command = run::run(arguments, screen);
-            return block_on(&mut Builder::new_multi_thread(), command);
+            block_on(&mut Builder::new_multi_thread(), command)
         }
-        Command::Schema => schema(screen),
-    };
-    outcome.unwrap_or_else(|failure| failure.report())
+        Command::Schema => schema(screen).unwrap_or_else(|failure| failure.report()),
+    }
 }
 
 fn schema(screen: Screen) -> Result<ExitCode, Failure> {

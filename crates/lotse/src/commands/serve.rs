@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use server::{Config, Server};
+use server::remote::Reach;
+use server::{Config, Elsewhere, Server};
 use tokio_util::sync::CancellationToken;
 
 /// Runs the server: git over HTTP, pipelines, images and pages, all in one data folder.
@@ -32,6 +33,14 @@ pub(crate) struct Arguments {
     /// The host, and port if any, in the names of images: `CI_REGISTRY` [default: that of the URL]
     #[arg(long, value_name = "HOST[:PORT]")]
     registry: Option<String>,
+    /// The folder of the files that `include: template` names, such as `Jobs/Build.gitlab-ci.yml`
+    #[arg(long, value_name = "FOLDER")]
+    templates: Option<PathBuf>,
+    /// Let `include: remote` ask hosts that have no public address: this machine and its networks
+    ///
+    /// Whoever may push can then read by way of the server what only the server can reach.
+    #[arg(long)]
+    allow_local_includes: bool,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -40,6 +49,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         listen: arguments.listen,
         url: arguments.url,
         registry: arguments.registry,
+        elsewhere: Elsewhere {
+            templates: arguments.templates,
+            reach: match arguments.allow_local_includes {
+                true => Reach::Everywhere,
+                false => Reach::Public,
+            },
+        },
     })
     .await
     .context("the server cannot start")?;

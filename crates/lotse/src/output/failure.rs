@@ -76,6 +76,11 @@ impl Failure {
         self
     }
 
+    /// The mend.
+    pub(crate) fn mend(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Adds an error and everything below it.
     pub(crate) fn because(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);

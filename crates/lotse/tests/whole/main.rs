@@ -6,6 +6,7 @@
 mod broken_file;
 mod downstream;
 mod gitlab_client;
+mod includes;
 mod jobs;
 mod killed;
 mod pages;

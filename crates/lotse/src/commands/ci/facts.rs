@@ -4,10 +4,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ci::{Compiled, Fetched, Input, Location, Purpose, Source};
+use ci::{Compiled, Fetched, Input, Missing, Purpose, Source};
 use clap::Args;
 use model::{GitRef, Variable};
 
+use super::elsewhere::Elsewhere;
 use super::worktree::WorkTree;
 use crate::output::Failure;
 
@@ -69,8 +70,13 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Reads a file, `-` being standard input, and compiles it with the local files it includes.
-pub(crate) fn compile(file: &Path, what: &For, purpose: Purpose) -> Result<Compiled, Failure> {
+/// Reads a file, `-` being standard input, and compiles it with the files it includes.
+pub(crate) async fn compile(
+    file: &Path,
+    what: &For,
+    purpose: Purpose,
+    elsewhere: &Elsewhere,
+) -> Result<Compiled, Failure> {
     let text = read(file)?;
     let root = root(file);
     let name = match file.to_str() {
@@ -87,7 +93,8 @@ pub(crate) fn compile(file: &Path, what: &For, purpose: Purpose) -> Result<Compi
         let known = worktree.as_ref().and_then(WorkTree::files);
         input.tree = known.or_else(|| tree(&root));
     }
-    if let Some(worktree) = worktree.as_ref().filter(|_| input.text.contains("changes")) {
+    let asks = input.text.contains("changes") || input.text.contains("include");
+    if let Some(worktree) = worktree.as_ref().filter(|_| asks) {
         input.changes = worktree.changes(&input.git_ref, what);
     }
     match worktree.and_then(|tree| tree.subject_of_head(input.git_ref.clone(), what)) {
@@ -98,7 +105,7 @@ pub(crate) fn compile(file: &Path, what: &For, purpose: Purpose) -> Result<Compi
         }
         None => input.variables.predefined = predefined(&input),
     }
-    Ok(ci::compile_with(input, |location| fetch(&root, location)))
+    Ok(elsewhere.compile(input, |path| fetch(&root, path)).await)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -184,24 +191,20 @@ fn tree(root: &Path) -> Option<Vec<String>> {
     Some(files)
 }
 
-fn fetch(root: &Path, location: &Location) -> Fetched {
-    let Location::Local { path } = location else {
-        return Fetched::Unavailable(
-            "files of other places are included on the server only".to_owned(),
-        );
-    };
+fn fetch(root: &Path, path: &str) -> Fetched {
     let outside = Path::new(path)
         .components()
         .any(|part| !matches!(part, std::path::Component::Normal(_)));
     if outside {
-        return Fetched::Failed("it is outside of the repository".to_owned());
+        return Fetched::Failed(Missing::new("it is outside of the repository"));
     }
     match fs_err::read(root.join(path)) {
         Ok(bytes) => Fetched::Text(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Fetched::Failed(format!("there is no such file in {}", root.display()))
+            let reason = format!("there is no such file in {}", root.display());
+            Fetched::Failed(Missing::new(reason))
         }
-        Err(error) => Fetched::Failed(error.to_string()),
+        Err(error) => Fetched::Failed(Missing::new(error.to_string())),
     }
 }
 

@@ -7,6 +7,7 @@ use ci::{Compiled, Diagnostic, Level, Purpose};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::elsewhere::Elsewhere;
 use super::facts::{self, For};
 use crate::output::{Failure, Screen};
 
@@ -19,6 +20,8 @@ pub(crate) struct Arguments {
     /// The file, or `-` for standard input
     #[arg(default_value = ".gitlab-ci.yml")]
     file: PathBuf,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// How to say it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -35,8 +38,14 @@ enum Format {
     Sarif,
 }
 
-pub(crate) fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
-    let compiled = facts::compile(&arguments.file, &For::here(), Purpose::Check)?;
+pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+    let compiled = facts::compile(
+        &arguments.file,
+        &For::here(),
+        Purpose::Check,
+        &arguments.elsewhere,
+    )
+    .await?;
     match arguments.format {
         Format::Text => text(&compiled, screen)?,
         Format::Json => {

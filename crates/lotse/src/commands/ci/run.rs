@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ci::{Compiled, Fetched, Graph, Input, Location};
+use ci::{Compiled, Fetched, Graph, Input, Missing};
 use clap::Args;
 use pipeline::Status;
 use runner::{Runner, RunnerConfig, Shutdown};
@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::elsewhere::Elsewhere;
 use super::facts::{self, For};
 use super::worktree::{Copy, WorkTree};
 use crate::output::{Failure, Screen};
@@ -48,6 +49,8 @@ pub(crate) struct Arguments {
     manual: Vec<String>,
     #[command(flatten)]
     what: For,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// Print each event as a JSON object on a line of its own
     #[arg(long)]
     json: bool,
@@ -62,7 +65,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
             .hint("set TMPDIR to a folder that can be written")
     })?;
     let copy = WorkTree::here()?.copy(folder.path(), &arguments.what)?;
-    let compiled = compile(&copy, arguments)?;
+    let compiled = compile(&copy, arguments).await?;
     let Some(graph) = &compiled.graph else {
         return Err(facts::refused(&compiled));
     };
@@ -88,7 +91,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
 }
 
 /// Compiles the copy's file, as the server would at that commit.
-fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
+async fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
     let text = copy.read(CONFIG_FILE)?.ok_or_else(|| {
         Failure::user(format!("the work tree has no {CONFIG_FILE}"))
             .hint("it belongs to the root of the repository, and git must not ignore it")
@@ -102,20 +105,15 @@ fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
     input.changes = copy.changes.clone();
     input.variables.predefined = subject.variables();
     input.variables.project = arguments.what.settings();
-    Ok(ci::compile_with(input, |location| fetch(copy, location)))
+    let elsewhere = &arguments.elsewhere;
+    Ok(elsewhere.compile(input, |path| fetch(copy, path)).await)
 }
 
-fn fetch(copy: &Copy, location: &Location) -> Fetched {
-    let Location::Local { path } = location else {
-        return Fetched::Failed(
-            "a run without a server includes files of the same repository only (`include: local`)"
-                .to_owned(),
-        );
-    };
+fn fetch(copy: &Copy, path: &str) -> Fetched {
     match copy.read(path) {
         Ok(Some(text)) => Fetched::Text(text),
-        Ok(None) => Fetched::Failed("there is no such file in the work tree".to_owned()),
-        Err(failure) => Fetched::Failed(failure.to_string()),
+        Ok(None) => Fetched::Failed(Missing::new("there is no such file in the work tree")),
+        Err(failure) => Fetched::Failed(Missing::new(failure.to_string())),
     }
 }
 

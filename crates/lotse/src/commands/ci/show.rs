@@ -7,6 +7,7 @@ use ci::{Compiled, Graph, Job, Purpose, When};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::elsewhere::Elsewhere;
 use super::facts::{self, For};
 use crate::output::{Failure, Screen, Tone};
 
@@ -18,6 +19,8 @@ pub(crate) struct Arguments {
     file: PathBuf,
     #[command(flatten)]
     what: For,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// Show the jobs that would run, stage by stage, and for each that would not what decided it
     #[arg(long)]
     jobs: bool,
@@ -33,12 +36,18 @@ enum Format {
     Text,
 }
 
-pub(crate) fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
     let purpose = match arguments.jobs {
         true => Purpose::Create,
         false => Purpose::Check,
     };
-    let compiled = facts::compile(&arguments.file, &arguments.what, purpose)?;
+    let compiled = facts::compile(
+        &arguments.file,
+        &arguments.what,
+        purpose,
+        &arguments.elsewhere,
+    )
+    .await?;
     let Some(graph) = &compiled.graph else {
         return Err(facts::refused(&compiled));
     };

@@ -7,6 +7,7 @@ use ci::Purpose;
 use clap::{Args, ValueEnum};
 use pipeline::{Simulation, Snapshot, Status, Step};
 
+use super::elsewhere::Elsewhere;
 use super::facts::{self, For};
 use super::tone;
 use crate::output::{Failure, Screen, Tone};
@@ -21,6 +22,8 @@ pub(crate) struct Arguments {
     file: PathBuf,
     #[command(flatten)]
     what: For,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// Something that happens (repeatable)
     #[arg(long = "event", value_name = "EVENT:JOB[,JOB]")]
     events: Vec<Step>,
@@ -37,8 +40,14 @@ enum Format {
     Json,
 }
 
-pub(crate) fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
-    let compiled = facts::compile(&arguments.file, &arguments.what, Purpose::Create)?;
+pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+    let compiled = facts::compile(
+        &arguments.file,
+        &arguments.what,
+        Purpose::Create,
+        &arguments.elsewhere,
+    )
+    .await?;
     let Some(graph) = &compiled.graph else {
         return Err(facts::refused(&compiled));
     };

@@ -3,6 +3,7 @@
 mod jobs;
 mod pipelines;
 mod projects;
+mod repository;
 mod runners;
 mod tokens;
 mod variables;
@@ -32,6 +33,7 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .merge(variables::router())
         .merge(pipelines::router())
         .merge(jobs::router())
+        .merge(repository::router())
         .merge(runners::router())
         .merge(tokens::router())
         .layer(link_next)
