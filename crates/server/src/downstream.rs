@@ -206,7 +206,7 @@ async fn make(app: &Arc<App>, job: &JobRow) -> Result<Result<PipelineRow, Refusa
     let made = match wanted.make(app).await {
         Ok(made) => made,
         Err(error @ (PushError::Store(_) | PushError::Engine(_))) => return Err(error.into()),
-        Err(error) => return Ok(Err(Refusal::cannot_be_made(chain(&error).to_string()))),
+        Err(error) => return Ok(Err(Refusal::cannot_be_made(chain(&error)))),
     };
     Ok(match made {
         Made::Pipeline { row, .. } => Ok(*row),

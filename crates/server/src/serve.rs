@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt as _;
 use fs_err as fs;
@@ -91,7 +92,7 @@ impl Server {
             source,
         };
         fs::create_dir_all(&folder).map_err(|error| data(error.into()))?;
-        let lock = lock(&config.data)?;
+        let lock = lock(&config.data).await?;
         let listeners = listen(&config.listen).await?;
         let first = listeners.first().ok_or(ServeError::NoAddress)?;
         let addresses = config.addresses(first.local_addr().map_err(ServeError::Serve)?);
@@ -161,7 +162,7 @@ impl Server {
         };
         let hurry = async {
             stop.cancelled().await;
-            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
         };
         let result = tokio::select! {
             result = all => result,
@@ -174,8 +175,12 @@ impl Server {
     }
 }
 
+/// How long the data folder may still be held by what a server that was killed had just forked: until it
+/// has become another program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Holds the data folder for this process; the system lets go of it however the process ends.
-fn lock(folder: &std::path::Path) -> Result<fs::File, ServeError> {
+async fn lock(folder: &std::path::Path) -> Result<fs::File, ServeError> {
     let data = |source: io::Error| ServeError::Data {
         folder: folder.to_owned(),
         source: source.into(),
@@ -185,12 +190,20 @@ fn lock(folder: &std::path::Path) -> Result<fs::File, ServeError> {
         .append(true)
         .open(folder.join("lock"))
         .map_err(data)?;
-    match file.file().try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(ServeError::InUse {
-            folder: folder.to_owned(),
-        }),
-        Err(std::fs::TryLockError::Error(error)) => Err(data(error)),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.file().try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(ServeError::InUse {
+                    folder: folder.to_owned(),
+                });
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(data(error)),
+        }
     }
 }
 
