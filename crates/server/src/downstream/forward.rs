@@ -104,7 +104,7 @@ mod tests {
             assert_eq!((found.masked, found.public), (masked, !masked), "{value}");
         }
         let raw = variable("RAW", "$STAGE").raw();
-        assert_eq!(expanded(&[raw.clone()], &known), [raw]);
+        assert_eq!(expanded(std::slice::from_ref(&raw), &known), [raw]);
         let through = &expanded(&[variable("X", "$BOTH")], &known)[0];
         assert_eq!(through.value.expose(), "deploy-s3cr3t-value");
     }
