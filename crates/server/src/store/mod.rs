@@ -5,6 +5,7 @@
 //! transaction; what belongs together is written together. Writes go through a single connection, so
 //! none waits for a lock held by another; reads have connections of their own (write-ahead log).
 
+mod downstream;
 mod error;
 mod jobs;
 mod pipelines;
@@ -29,8 +30,12 @@ pub(crate) use users::{NewToken, TokenRow, User};
 pub(crate) use variables::{NewVariable, Owner, VariableRow};
 pub(crate) use vault::Vault;
 
-/// The version of `schema.sql`, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// What makes each version of the schema from the one before, the first from nothing. SQLite's
+/// `user_version` counts those that were carried out; what was released once stays as it is.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("schema.sql"),
+    include_str!("schema/downstream.sql"),
+];
 
 /// The database.
 #[derive(Clone)]
@@ -86,29 +91,33 @@ impl Store {
 }
 
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(pool)
         .await
         .during("reading the schema's version")?;
-    match version {
-        0 => {
-            let mut transaction = pool.begin().await.during("starting the migration")?;
-            sqlx::raw_sql(include_str!("schema.sql"))
-                .execute(&mut *transaction)
-                .await
-                .during("making the schema")?;
-            sqlx::raw_sql("PRAGMA user_version = 1")
-                .execute(&mut *transaction)
-                .await
-                .during("writing the schema's version")?;
-            transaction.commit().await.during("making the schema")
-        }
-        SCHEMA_VERSION => Ok(()),
-        newer => Err(StoreError::Newer {
-            found: newer,
-            known: SCHEMA_VERSION,
-        }),
+    let known = MIGRATIONS.len();
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    if done > known {
+        return Err(StoreError::Newer {
+            found,
+            known: i64::try_from(known).unwrap_or(i64::MAX),
+        });
     }
+    for (version, migration) in (1..).zip(MIGRATIONS).skip(done) {
+        let mut transaction = pool.begin().await.during("starting the migration")?;
+        sqlx::raw_sql(migration)
+            .execute(&mut *transaction)
+            .await
+            .during("making the schema")?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "PRAGMA user_version = {version}"
+        )))
+        .execute(&mut *transaction)
+        .await
+        .during("writing the schema's version")?;
+        transaction.commit().await.during("making the schema")?;
+    }
+    Ok(())
 }
 
 /// A part of a long list, counted from 1.
@@ -127,4 +136,53 @@ impl Page {
 /// Milliseconds since 1970 in UTC.
 pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn version(file: &Path, change: Option<&'static str>) -> i64 {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        if let Some(change) = change {
+            sqlx::raw_sql(change).execute(&pool).await.unwrap();
+        }
+        let version = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        version
+    }
+
+    /// A file of the first version, with a project in it, is what a new one is after it was opened.
+    #[tokio::test]
+    async fn an_older_file_is_brought_up_to_date_and_a_newer_one_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = || Vault::open(&folder.path().join("key")).unwrap();
+        let old = folder.path().join("old.sqlite");
+        version(&old, Some(MIGRATIONS[0])).await;
+        let filled =
+            "PRAGMA user_version = 1; INSERT INTO projects (path, created_at) VALUES ('a/b', 1)";
+        assert_eq!(version(&old, Some(filled)).await, 1);
+        for _ in 0..2 {
+            let store = Store::open(&old, vault()).await.unwrap();
+            assert_eq!(store.projects().await.unwrap().len(), 1);
+            assert_eq!(store.triggers_to_start().await.unwrap(), []);
+        }
+        let known = i64::try_from(MIGRATIONS.len()).unwrap();
+        assert_eq!(version(&old, None).await, known);
+        version(&old, Some("PRAGMA user_version = 1000")).await;
+        let Err(error) = Store::open(&old, vault()).await else {
+            panic!("a later lotse wrote this file");
+        };
+        assert!(
+            matches!(error, StoreError::Newer { found: 1000, .. }),
+            "{error}"
+        );
+        assert_eq!(version(&old, None).await, 1000);
+    }
 }
