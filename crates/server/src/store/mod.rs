@@ -9,7 +9,9 @@ mod error;
 mod jobs;
 mod pipelines;
 mod projects;
+mod resource_groups;
 mod runners;
+mod superseded;
 mod users;
 mod variables;
 mod vault;
@@ -24,13 +26,19 @@ pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
 pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
 pub(crate) use projects::{Group, Project};
+pub(crate) use resource_groups::ResourceGroup;
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
 pub(crate) use users::{NewToken, TokenRow, User};
 pub(crate) use variables::{NewVariable, Owner, VariableRow};
 pub(crate) use vault::Vault;
 
-/// The version of `schema.sql`, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// What makes each version of the schema from the one before, the first from nothing. SQLite's
+/// `user_version` counts those that were carried out; what was released once stays as it is.
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema.sql"),
+    include_str!("schema/auto_cancel.sql"),
+    include_str!("schema/resource_groups.sql"),
+];
 
 /// The database.
 #[derive(Clone)]
@@ -86,29 +94,33 @@ impl Store {
 }
 
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(pool)
         .await
         .during("reading the schema's version")?;
-    match version {
-        0 => {
-            let mut transaction = pool.begin().await.during("starting the migration")?;
-            sqlx::raw_sql(include_str!("schema.sql"))
-                .execute(&mut *transaction)
-                .await
-                .during("making the schema")?;
-            sqlx::raw_sql("PRAGMA user_version = 1")
-                .execute(&mut *transaction)
-                .await
-                .during("writing the schema's version")?;
-            transaction.commit().await.during("making the schema")
-        }
-        SCHEMA_VERSION => Ok(()),
-        newer => Err(StoreError::Newer {
-            found: newer,
-            known: SCHEMA_VERSION,
-        }),
+    let known = MIGRATIONS.len();
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    if done > known {
+        return Err(StoreError::Newer {
+            found,
+            known: i64::try_from(known).unwrap_or(i64::MAX),
+        });
     }
+    for (version, migration) in (1..).zip(MIGRATIONS).skip(done) {
+        let mut transaction = pool.begin().await.during("starting the migration")?;
+        sqlx::raw_sql(migration)
+            .execute(&mut *transaction)
+            .await
+            .during("making the schema")?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "PRAGMA user_version = {version}"
+        )))
+        .execute(&mut *transaction)
+        .await
+        .during("writing the schema's version")?;
+        transaction.commit().await.during("making the schema")?;
+    }
+    Ok(())
 }
 
 /// A part of a long list, counted from 1.
