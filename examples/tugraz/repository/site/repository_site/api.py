@@ -63,7 +63,8 @@ def read_record(id_):
         json = Record.get_record(id_)
     except NoResultFound:
         abort(404, "There is no such record.")
-    return jsonify(tag=TAG, id=str(id_), json=json, indexed=was("indexed", id_), announced=was("announced", id_))
+    indexed, announced = what_is_done(id_)
+    return jsonify(tag=TAG, id=str(id_), json=json, indexed=indexed, announced=announced)
 
 
 @blueprint.route("/search")
@@ -73,9 +74,9 @@ def search_records():
     return jsonify(tag=TAG, total=total, hits=hits)
 
 
-def was(done, id_):
-    """Return whether the worker has done this; None while the cache is away."""
+def what_is_done(id_):
+    """Return whether a record is indexed, and announced; None while the cache is away."""
     try:
-        return bool(current_cache.get(f"{done}:{id_}"))
+        return [bool(mark) for mark in current_cache.get_many(f"indexed:{id_}", f"announced:{id_}")]
     except RedisError:
-        return None
+        return [None, None]

@@ -38,9 +38,9 @@ def index_record(self, id_):
 def announce(self, id_, seconds=0):
     """Tell the site's keepers of a new record by mail; `seconds` makes it take long."""
     title = record(self, id_).get("title", "without a title")
-    if current_cache.get(f"announced:{id_}"):
-        return  # by a worker that was gone before it could say so
     time.sleep(seconds)
+    if current_cache.get(f"announced:{id_}"):
+        return  # by a worker that was gone before it could say so to the queue
     send_mail(f"new record {id_}", str(title))
     remember("announced", id_)
 
