@@ -208,9 +208,8 @@ impl Engine {
             self.grant_later(project, group);
         }
         for effect in effects {
-            match effect {
-                Effect::StartDownstream { job } => self.refuse_downstream(id, *job),
-                _ => {}
+            if let Effect::StartDownstream { job } = effect {
+                self.refuse_downstream(id, *job);
             }
         }
     }
