@@ -80,7 +80,10 @@ pub enum Downstream {
     /// It was made.
     Created,
     /// It could not be made.
-    Refused,
+    Refused {
+        /// GitLab's word: `downstream_pipeline_creation_failed`, …
+        reason: String,
+    },
     /// Its status changed.
     Status(Status),
 }
@@ -159,7 +162,7 @@ pub enum Effect {
         /// Which.
         job: usize,
     },
-    /// Cancel the pipeline of this trigger job.
+    /// Cancel the pipelines that this trigger job started, in all its attempts.
     CancelDownstream {
         /// Which.
         job: usize,

@@ -36,10 +36,24 @@ pub(crate) struct PlannedJob {
 pub(crate) enum JobKind {
     /// A runner.
     Script,
-    /// The server: it is done when the other pipeline was made.
-    Trigger,
-    /// The server: it ends as the other pipeline ends.
-    DependentTrigger,
+    /// The server: it makes another pipeline.
+    Trigger {
+        /// In the same project.
+        child: bool,
+        /// What the job does after the other pipeline was made.
+        follows: Follows,
+    },
+}
+
+/// How a trigger job goes along with the pipeline it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// It is done when the other pipeline was made.
+    Nothing,
+    /// It ends as the other pipeline ends (`strategy: depend`).
+    End,
+    /// It is also manual or skipped when the other pipeline is (`strategy: mirror`).
+    Everything,
 }
 
 impl Plan {
@@ -83,10 +97,17 @@ fn planned(job: &ci::Job) -> PlannedJob {
         retry: job.retry.clone(),
         has_resource_group: job.resource_group.is_some(),
         interruptible: job.interruptible,
-        kind: match &job.trigger {
-            None => JobKind::Script,
-            Some(trigger) if trigger.depend => JobKind::DependentTrigger,
-            Some(_) => JobKind::Trigger,
+        kind: job.trigger.as_ref().map_or(JobKind::Script, kind),
+    }
+}
+
+fn kind(trigger: &ci::Trigger) -> JobKind {
+    JobKind::Trigger {
+        child: matches!(trigger.target, ci::TriggerTarget::Child(_)),
+        follows: match (trigger.depend, trigger.mirror) {
+            (_, true) => Follows::Everything,
+            (true, false) => Follows::End,
+            (false, false) => Follows::Nothing,
         },
     }
 }

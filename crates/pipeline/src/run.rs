@@ -1,9 +1,11 @@
 //! A pipeline that runs: its statuses, and what each event does to them.
 
+mod downstream;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::event::{Downstream, Effect, Event, EventError, Failure};
+use crate::event::{Effect, Event, EventError, Failure};
 use crate::plan::{JobKind, Plan, PlannedJob};
 use crate::state::{JobState, RunState};
 use crate::status::{Counts, Kind, Status};
@@ -104,7 +106,7 @@ impl Run {
             Event::Failed { job, failure } => self.fail(job, &failure, &mut effects)?,
             Event::Cancel { job } => self.cancel(job, &mut effects)?,
             Event::Canceled { job } => self.canceled(job, &mut effects)?,
-            Event::CancelAll => self.cancel_where(|_| true, &mut effects),
+            Event::CancelAll => self.cancel_all(&mut effects),
             Event::Superseded => self.supersede(&mut effects),
             Event::Play { job } => self.play(job, &mut effects)?,
             Event::Retry { job } => self.retry(job, &mut effects)?,
@@ -171,12 +173,13 @@ impl Run {
         if let AllowFailure::ExitCodes(codes) = &planned.allow_failure {
             self.jobs[job].forgiven = failure.exit_code.is_some_and(|code| codes.contains(&code));
         }
-        let again = retries(planned, self.jobs[job].attempt, failure);
+        let again =
+            planned.kind == JobKind::Script && retries(planned, self.jobs[job].attempt, failure);
         self.set(job, Status::Failed, effects);
         if again {
             self.attempt_again(job, Attempt::Automatic, effects);
         } else if self.plan.on_job_failure == JobFailureCancel::All && !self.allows_failure(job) {
-            self.cancel_where(|_| true, effects);
+            self.cancel_all(effects);
         }
         Ok(())
     }
@@ -190,17 +193,15 @@ impl Run {
     }
 
     fn cancel_one(&mut self, job: usize, effects: &mut Vec<Effect>) {
-        let running = self.jobs[job].status == Status::Running;
-        match self.plan.jobs[job].kind {
-            JobKind::Script if running => {
-                self.set(job, Status::Canceling, effects);
-                effects.push(Effect::Stop { job });
-            }
-            JobKind::DependentTrigger if running => {
-                self.set(job, Status::Canceled, effects);
-                effects.push(Effect::CancelDownstream { job });
-            }
-            _ => self.set(job, Status::Canceled, effects),
+        let is_script = self.plan.jobs[job].kind == JobKind::Script;
+        if is_script && self.jobs[job].status == Status::Running {
+            self.set(job, Status::Canceling, effects);
+            effects.push(Effect::Stop { job });
+            return;
+        }
+        self.set(job, Status::Canceled, effects);
+        if !is_script && self.jobs[job].started {
+            effects.push(Effect::CancelDownstream { job });
         }
     }
 
@@ -221,7 +222,19 @@ impl Run {
         }
     }
 
+    /// Pipelines below are left alone: whoever sends this sends it to children as well, and each says
+    /// itself what is cancelled of it. Of jobs that have begun, only those count that a runner has.
     fn supersede(&mut self, effects: &mut Vec<Effect>) {
+        let before = effects.len();
+        self.supersede_jobs(effects);
+        let mut at = 0;
+        effects.retain(|effect| {
+            at += 1;
+            at <= before || !matches!(effect, Effect::CancelDownstream { .. })
+        });
+    }
+
+    fn supersede_jobs(&mut self, effects: &mut Vec<Effect>) {
         match self.plan.on_new_commit {
             NewCommitCancel::None => {}
             NewCommitCancel::Interruptible => {
@@ -229,7 +242,8 @@ impl Run {
             }
             NewCommitCancel::Conservative => {
                 let fixed = |(state, planned): (&JobState, &PlannedJob)| {
-                    state.started && !planned.interruptible
+                    let script = planned.kind == JobKind::Script;
+                    script && state.started && !planned.interruptible
                 };
                 if !self.jobs.iter().zip(&self.plan.jobs).any(fixed) {
                     self.cancel_where(|_| true, effects);
@@ -240,8 +254,10 @@ impl Run {
 
     fn play(&mut self, job: usize, effects: &mut Vec<Effect>) -> Result<(), EventError> {
         let manual = matches!(self.planned(job)?.when, When::Manual | When::Delayed);
+        // a started one shows that the pipeline below it waits: that one's job is to be played
+        let started = self.jobs[job].started;
         let status = self.expect(job, "played", |status| match status {
-            Status::Manual | Status::Scheduled => true,
+            Status::Manual | Status::Scheduled => !started,
             Status::Success | Status::Failed | Status::Canceled => manual,
             _ => false,
         })?;
@@ -289,35 +305,6 @@ impl Run {
         })?;
         self.jobs[job].holds_resource = true;
         self.make_pending(job, effects);
-        Ok(())
-    }
-
-    fn downstream(
-        &mut self,
-        job: usize,
-        state: &Downstream,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), EventError> {
-        self.expect(job, "changed by the pipeline it started", can_end)?;
-        let depends = self.plan.jobs[job].kind == JobKind::DependentTrigger;
-        match state {
-            Downstream::Refused => {
-                let failure = Failure::other("downstream_pipeline_creation_failed");
-                return self.fail(job, &failure, effects);
-            }
-            Downstream::Created if !depends => self.set(job, Status::Success, effects),
-            Downstream::Status(_) if !depends => {}
-            Downstream::Created => {
-                self.jobs[job].started = true;
-                self.set(job, Status::Running, effects);
-            }
-            Downstream::Status(Status::Success) => self.set(job, Status::Success, effects),
-            Downstream::Status(Status::Failed | Status::Skipped) => {
-                return self.fail(job, &Failure::other("bridge_pipeline_failed"), effects);
-            }
-            Downstream::Status(Status::Canceled) => self.set(job, Status::Canceled, effects),
-            Downstream::Status(_) => self.set(job, Status::Running, effects),
-        }
         Ok(())
     }
 
@@ -530,10 +517,8 @@ fn retries(planned: &PlannedJob, attempt: u32, failure: &Failure) -> bool {
 }
 
 /// Reasons that another attempt cannot mend.
-const NEVER_RETRIED: [&str; 5] = [
+const NEVER_RETRIED: [&str; 3] = [
     "missing_dependency_failure",
     "forward_deployment_failure",
     "archived_failure",
-    "downstream_pipeline_creation_failed",
-    "bridge_pipeline_failed",
 ];

@@ -17,7 +17,7 @@ pub struct JobState {
     /// Played or retried by `retry`: it does not wait for somebody to play it again.
     #[serde(default)]
     pub enqueue_at_once: bool,
-    /// A runner had it.
+    /// A runner had it; of a trigger job: its pipeline was made.
     #[serde(default)]
     pub started: bool,
     /// It holds the resource of its group.

@@ -172,10 +172,131 @@ fn child_pipelines() {
             ),
         ],
     );
+    check(text, &[(down(0, refused()), "failed: failed skipped")]);
+}
+
+fn down(job: usize, status: Status) -> Event {
+    let state = Downstream::Status(status);
+    Event::Downstream { job, state }
+}
+
+fn created(job: usize) -> Event {
+    let state = Downstream::Created;
+    Event::Downstream { job, state }
+}
+
+fn refused() -> Downstream {
+    let reason = "downstream_pipeline_creation_failed".to_owned();
+    Downstream::Refused { reason }
+}
+
+#[test]
+fn a_child_that_goes_on_takes_the_job_and_what_comes_after_along() {
+    let text = "a: {trigger: {include: x.yml, strategy: depend}}\nb: {script: x, stage: deploy}\n";
+    let (_, mut run) = check(
+        text,
+        &[
+            (created(0), "running: running created"),
+            (down(0, Status::Failed), "failed: failed skipped"),
+            (down(0, Status::Failed), "failed: failed skipped"),
+            (down(0, Status::Canceling), "failed: failed skipped"),
+            (down(0, Status::Running), "running: running created"),
+            (down(0, Status::Success), "running: success pending"),
+            (down(0, Status::Canceled), "running: canceled pending"),
+            (down(0, Status::Success), "running: success pending"),
+            (Event::Retry { job: 0 }, "running: pending pending"),
+        ],
+    );
+    // the new attempt has no pipeline yet that it could go along with
+    let effects = run.apply(Event::Cancel { job: 0 }).unwrap();
+    assert!(!effects.contains(&Effect::CancelDownstream { job: 0 }));
+    run.apply(created(0)).unwrap();
+}
+
+#[test]
+fn a_mirror_shows_that_its_pipeline_waits() {
+    let text = "a: {trigger: {include: x.yml, strategy: mirror}}\nb: {trigger: {include: x.yml, strategy: depend}}\n";
+    let (_, mut run) = check(
+        text,
+        &[
+            (created(0), "running: running pending"),
+            (created(1), "running: running running"),
+            (down(0, Status::Manual), "running: manual running"),
+            (down(1, Status::Manual), "running: manual running"),
+            (down(1, Status::Success), "manual: manual success"),
+        ],
+    );
+    assert!(run.apply(Event::Play { job: 0 }).is_err());
+    let effects = run.apply(Event::Cancel { job: 0 }).unwrap();
+    assert!(effects.contains(&Effect::CancelDownstream { job: 0 }));
     check(
         text,
-        &[(down(0, Downstream::Refused), "failed: failed skipped")],
+        &[
+            (created(0), "running: running pending"),
+            (down(0, Status::Skipped), "running: skipped pending"),
+            (down(1, Status::Skipped), "failed: skipped failed"),
+        ],
     );
+}
+
+#[test]
+fn cancelling_reaches_the_pipelines_below() {
+    let text = "
+a: {trigger: {include: x.yml}}
+b: {trigger: {include: x.yml, strategy: depend}}
+c: {trigger: g/p}
+d: {trigger: {project: g/p, strategy: depend}}
+e: {trigger: {include: x.yml}}
+f: {script: x, stage: deploy}
+";
+    let (graph, mut run) = check(
+        text,
+        &[
+            (
+                created(0),
+                "running: success pending pending pending pending created",
+            ),
+            (
+                created(1),
+                "running: success running pending pending pending created",
+            ),
+            (
+                created(2),
+                "running: success running success pending pending created",
+            ),
+            (
+                created(3),
+                "running: success running success running pending created",
+            ),
+        ],
+    );
+    let effects = run.apply(Event::CancelAll).unwrap();
+    let reached: Vec<_> = (0..5)
+        .filter(|&job| effects.contains(&Effect::CancelDownstream { job }))
+        .collect();
+    assert_eq!(reached, [0, 1, 3], "{effects:?}");
+    let line = line(&run, &graph);
+    assert_eq!(
+        line,
+        "canceled: success canceled success canceled canceled canceled"
+    );
+    // the pipeline of `e` was being made all the while
+    let effects = run.apply(created(4)).unwrap();
+    assert_eq!(effects, [Effect::CancelDownstream { job: 4 }]);
+    assert!(run.apply(created(4)).is_err(), "said once");
+}
+
+#[test]
+fn a_trigger_job_is_not_retried_by_itself() {
+    let text = "a: {trigger: {include: x.yml, strategy: depend}}\n";
+    let mut graph = graph(text);
+    graph.jobs[0].retry.max = 2;
+    let (mut run, _) = Run::new(&graph);
+    let state = refused();
+    run.apply(Event::Downstream { job: 0, state }).unwrap();
+    assert_eq!(line(&run, &graph), "failed: failed");
+    let error = run.apply(created(0)).unwrap_err();
+    assert!(matches!(error, EventError::Refused { .. }), "{error}");
 }
 
 #[test]
@@ -238,6 +359,17 @@ fn a_newer_commit() {
         &mode("none"),
         &[(Event::Superseded, "pending: pending pending created")],
     );
+}
+
+/// A trigger job does not keep its pipeline, and those below are told themselves.
+#[test]
+fn a_newer_commit_leaves_pipelines_below_to_themselves() {
+    let text = "a: {trigger: {include: x.yml, strategy: depend}}\nb: {script: x}\n";
+    let (_, mut run) = check(text, &[(created(0), "running: running pending")]);
+    let effects = run.apply(Event::Superseded).unwrap();
+    assert!(!effects.contains(&Effect::CancelDownstream { job: 0 }));
+    assert_eq!(run.job_status(0), Some(Status::Canceled));
+    assert_eq!(run.job_status(1), Some(Status::Canceled));
 }
 
 #[test]

@@ -134,6 +134,16 @@ impl Caller {
     }
 }
 
+/// What the user of this name may do with a project; nothing when there is none of this name.
+pub(crate) async fn level_of(
+    store: &Store,
+    user: &str,
+    project: &ProjectPath,
+) -> Result<Level, StoreError> {
+    let user = UserCaller::of_name(store, user).await?;
+    Ok(user.map_or(Level::None, |user| user.level(project.as_str())))
+}
+
 /// With whose rights the files of other projects are read while a pipeline is made.
 pub(crate) enum Reader {
     /// Those of whoever started it.
@@ -150,15 +160,8 @@ impl Reader {
         name: &str,
         project: &ProjectPath,
     ) -> Result<Self, StoreError> {
-        let Some(user) = store.user_by_name(name).await? else {
-            return Ok(Self::Project(project.clone()));
-        };
-        let memberships = store.memberships(user.id).await?;
-        Ok(Self::User(UserCaller {
-            user,
-            scopes: Vec::new(),
-            memberships,
-        }))
+        let user = UserCaller::of_name(store, name).await?;
+        Ok(user.map_or_else(|| Self::Project(project.clone()), Self::User))
     }
 
     /// Whether this project's files may be read.
@@ -212,6 +215,19 @@ pub(crate) fn is_at_work(job: &JobRow) -> bool {
 }
 
 impl UserCaller {
+    /// The user of this name with all rights and no scope; nothing when there is none.
+    async fn of_name(store: &Store, name: &str) -> Result<Option<Self>, StoreError> {
+        let Some(user) = store.user_by_name(name).await? else {
+            return Ok(None);
+        };
+        let memberships = store.memberships(user.id).await?;
+        Ok(Some(Self {
+            user,
+            scopes: Vec::new(),
+            memberships,
+        }))
+    }
+
     /// The level on a group or project.
     pub(crate) fn level(&self, path: &str) -> Level {
         if self.user.admin {

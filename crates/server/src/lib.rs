@@ -8,9 +8,11 @@
 mod auth;
 mod config;
 mod dispatch;
+mod downstream;
 mod engine;
 mod http;
 mod includes;
+mod layers;
 mod live;
 pub mod local;
 mod not_yet;

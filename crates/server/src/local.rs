@@ -69,6 +69,7 @@ impl Subject {
             source: self.source.as_str(),
             user_name: &self.user,
             protected: is_protected(&self.git_ref, &self.commit.default_branch),
+            upstream: None,
         })
     }
 

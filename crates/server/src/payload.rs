@@ -11,9 +11,9 @@ use runner_api::{Credentials, GitInfo, JobInfo, JobResponse};
 use crate::App;
 use crate::dispatch::Asked;
 use crate::http::ApiError;
-use crate::predefined::{self, JobFacts, PipelineFacts, PipelineNumbers, RunnerFacts};
-use crate::push::{CommitFacts, is_protected};
-use crate::store::{JobRow, Owner, PipelineRow, Project, StoreError, VariableRow};
+use crate::layers::Stored;
+use crate::predefined::{self, JobFacts, RunnerFacts};
+use crate::store::{JobRow, PipelineRow, Project, StoreError};
 use words::Checkout;
 
 /// The user name that goes with a job's token.
@@ -39,13 +39,12 @@ pub(crate) async fn build(
     };
     let graph: Graph = serde_json::from_str(&pipeline.graph).map_err(|_| damaged())?;
     let job = graph.jobs.get(row.node).ok_or_else(damaged)?;
-    let commit: CommitFacts = serde_json::from_str(&pipeline.commit_json).map_err(|_| damaged())?;
     let parts = Parts {
         app,
         row: &row,
         pipeline: &pipeline,
         project: &project,
-        commit: &commit,
+        stored: Stored::new(app, &project, &pipeline)?,
         job,
         asked,
         token,
@@ -58,7 +57,7 @@ struct Parts<'a> {
     row: &'a JobRow,
     pipeline: &'a PipelineRow,
     project: &'a Project,
-    commit: &'a CommitFacts,
+    stored: Stored<'a>,
     job: &'a Job,
     asked: &'a Asked,
     token: Secret,
@@ -82,61 +81,26 @@ impl Parts<'_> {
 
     /// All layers in GitLab's order of precedence, the stronger later; each name once.
     async fn variables(&self) -> Result<Vec<Variable>, ApiError> {
-        let store = &self.app.store;
-        let group = self.project.path.group();
-        let (group, project) = tokio::try_join!(
-            store.group_variables(&group),
-            store.variables(Owner::Project(self.project.id)),
-        )?;
-        let manual = self.pipeline.variables.as_ref().map(|json| {
-            serde_json::from_str::<Vec<Variable>>(json.expose()).map_err(|_| StoreError::Damaged {
-                what: format!("the variables of pipeline {}", self.pipeline.id),
-            })
-        });
-        let manual = manual.transpose()?.unwrap_or_default();
-        let protected = is_protected(&self.pipeline.git_ref, &self.commit.default_branch);
-        let environment = self
-            .job
-            .environment
-            .as_ref()
-            .map(|found| found.name.as_str());
-        let seen = |rows: Vec<VariableRow>| visible(rows, protected, environment);
+        let predefined = self.stored.predefined().await?;
+        let of_job = predefined::of_job(&self.job_facts(&self.repository_url()));
+        let environment = (self.job.environment.as_ref()).map(|found| found.name.as_str());
+        let protected = self.stored.is_protected();
+        let settings = self.stored.settings(environment, protected).await?;
         let layers = [
-            predefined::of_pipeline(&self.pipeline_facts(protected)),
-            predefined::of_job(&self.job_facts(&self.repository_url())),
+            predefined,
+            of_job,
             self.job.variables.clone(),
-            seen(group),
-            seen(project),
-            manual,
+            settings,
+            self.stored.given()?,
         ];
         Ok(ci::merge(layers.iter().flatten()))
-    }
-
-    fn pipeline_facts(&self, protected: bool) -> PipelineFacts<'_> {
-        PipelineFacts {
-            addresses: &self.app.addresses,
-            project_id: self.project.id,
-            project: &self.project.path,
-            default_branch: &self.commit.default_branch,
-            git_ref: &self.pipeline.git_ref,
-            sha: &self.pipeline.sha,
-            before_sha: &self.pipeline.before_sha,
-            commit: self.commit,
-            source: &self.pipeline.source,
-            user_name: &self.pipeline.user_name,
-            protected,
-        }
     }
 
     fn job_facts<'b>(&'b self, repository_url: &'b Secret) -> JobFacts<'b> {
         JobFacts {
             addresses: &self.app.addresses,
             project: &self.project.path,
-            pipeline: PipelineNumbers {
-                id: self.pipeline.id,
-                iid: self.pipeline.iid,
-                created_at: self.pipeline.created_at,
-            },
+            pipeline: self.stored.numbers(),
             id: self.row.id,
             stage: &self.row.stage,
             started_at: self.row.started_at,
@@ -189,69 +153,6 @@ impl Parts<'_> {
             url: self.app.addresses.registry.clone(),
             username: TOKEN_USER.to_owned(),
             password: self.token.clone(),
-        }
-    }
-}
-
-/// The variables of a group or project that this job sees: protected ones on protected refs only,
-/// those of an environment only in it.
-fn visible(rows: Vec<VariableRow>, protected: bool, environment: Option<&str>) -> Vec<Variable> {
-    rows.into_iter()
-        .filter(|row| protected || !row.protected)
-        .filter(|row| scope_matches(&row.environment, environment))
-        .map(|row| row.variable)
-        .collect()
-}
-
-/// Whether a variable's scope, in which `*` stands for any text, covers the job's environment.
-fn scope_matches(scope: &str, environment: Option<&str>) -> bool {
-    if scope == "*" {
-        return true;
-    }
-    let Some(mut rest) = environment else {
-        return false;
-    };
-    let mut parts = scope.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(after_first) = rest.strip_prefix(first) else {
-        return false;
-    };
-    rest = after_first;
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else {
-        return rest.is_empty();
-    };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::scope_matches;
-
-    #[test]
-    fn scopes() {
-        for (scope, environment, expected) in [
-            ("*", None, true),
-            ("prod", None, false),
-            ("prod", Some("prod"), true),
-            ("prod", Some("production"), false),
-            ("review/*", Some("review/a"), true),
-            ("review/*", Some("prod"), false),
-            ("*/eu", Some("prod/eu"), true),
-            ("a*b*c", Some("a-b-c"), true),
-            ("a*b*c", Some("a-c"), false),
-        ] {
-            assert_eq!(
-                scope_matches(scope, environment),
-                expected,
-                "{scope} {environment:?}"
-            );
         }
     }
 }

@@ -26,6 +26,16 @@ pub(crate) struct PipelineFacts<'a> {
     pub source: &'a str,
     pub user_name: &'a str,
     pub protected: bool,
+    /// What it was made for, when another pipeline started it.
+    pub upstream: Option<Upstream>,
+}
+
+/// The trigger job that a pipeline was made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upstream {
+    pub project: ProjectId,
+    pub pipeline: PipelineId,
+    pub job: JobId,
 }
 
 /// The variables of a pipeline; `rules` see them too.
@@ -35,6 +45,11 @@ pub(crate) fn of_pipeline(facts: &PipelineFacts<'_>) -> Vec<Variable> {
     list.project(facts);
     list.commit(facts);
     list.add("CI_PIPELINE_SOURCE", facts.source);
+    if let Some(upstream) = facts.upstream {
+        list.add("CI_UPSTREAM_PROJECT_ID", upstream.project.to_string());
+        list.add("CI_UPSTREAM_PIPELINE_ID", upstream.pipeline.to_string());
+        list.add("CI_UPSTREAM_JOB_ID", upstream.job.to_string());
+    }
     if let Some(registry) = facts.addresses.registry() {
         list.add("CI_REGISTRY", registry);
         list.add("CI_REGISTRY_IMAGE", format!("{registry}/{}", facts.project));
@@ -95,22 +110,17 @@ pub(crate) fn repository_url(
 
 /// The variables that exist once a runner has taken the job; only the job itself sees them.
 pub(crate) fn of_job(facts: &JobFacts<'_>) -> Vec<Variable> {
-    let mut list = List::default();
+    let mut list = List(of_trigger(&TriggerFacts {
+        addresses: facts.addresses,
+        project: facts.project,
+        pipeline: facts.pipeline,
+        stage: facts.stage,
+        job: facts.job,
+    }));
     let page = |path: String| facts.addresses.page(&path);
     let project = facts.project;
-    list.add("CI_PIPELINE_ID", facts.pipeline.id.to_string());
-    list.add("CI_PIPELINE_IID", facts.pipeline.iid.to_string());
-    list.add(
-        "CI_PIPELINE_URL",
-        page(format!("{project}/-/pipelines/{}", facts.pipeline.id)),
-    );
-    list.add("CI_PIPELINE_CREATED_AT", time(facts.pipeline.created_at));
     list.add("CI_JOB_ID", facts.id.to_string());
     list.add("CI_JOB_URL", page(format!("{project}/-/jobs/{}", facts.id)));
-    list.add("CI_JOB_NAME", &facts.job.name);
-    list.add("CI_JOB_NAME_SLUG", slug(&facts.job.name));
-    list.add("CI_JOB_GROUP_NAME", &facts.job.group);
-    list.add("CI_JOB_STAGE", facts.stage);
     list.add("CI_JOB_STATUS", "running");
     list.add("CI_JOB_TIMEOUT", facts.timeout.to_string());
     if let Some(at) = facts.started_at {
@@ -119,25 +129,48 @@ pub(crate) fn of_job(facts: &JobFacts<'_>) -> Vec<Variable> {
     if facts.job.when == ci::When::Manual {
         list.add("CI_JOB_MANUAL", "true");
     }
-    let parallel = facts.job.parallel.as_ref();
-    list.add(
-        "CI_NODE_TOTAL",
-        parallel.map_or(1, |parallel| parallel.total).to_string(),
-    );
-    if let Some(parallel) = parallel {
-        list.add("CI_NODE_INDEX", parallel.index.to_string());
-    }
     list.add("CI_RUNNER_ID", facts.runner.id.to_string());
     list.add("CI_RUNNER_DESCRIPTION", facts.runner.description);
     let tags = serde_json::to_string(facts.runner.tags).unwrap_or_default();
     list.add("CI_RUNNER_TAGS", tags);
-    list.environment(facts.job);
     if facts.addresses.registry().is_some() {
         list.add("CI_REGISTRY_USER", "gitlab-ci-token");
         list.secret("CI_REGISTRY_PASSWORD", facts.token);
     }
     list.secret("CI_JOB_TOKEN", facts.token);
     list.secret("CI_REPOSITORY_URL", facts.repository_url);
+    list.0
+}
+
+/// What the variables of a job that no runner has are made of.
+pub(crate) struct TriggerFacts<'a> {
+    pub addresses: &'a Addresses,
+    pub project: &'a ProjectPath,
+    pub pipeline: PipelineNumbers,
+    pub stage: &'a str,
+    pub job: &'a ci::Job,
+}
+
+/// The variables of a job beside the pipeline's, as far as they are known before a runner has it.
+pub(crate) fn of_trigger(facts: &TriggerFacts<'_>) -> Vec<Variable> {
+    let mut list = List::default();
+    let id = facts.pipeline.id;
+    let page = format!("{}/-/pipelines/{id}", facts.project);
+    list.add("CI_PIPELINE_ID", id.to_string());
+    list.add("CI_PIPELINE_IID", facts.pipeline.iid.to_string());
+    list.add("CI_PIPELINE_URL", facts.addresses.page(&page));
+    list.add("CI_PIPELINE_CREATED_AT", time(facts.pipeline.created_at));
+    list.add("CI_JOB_NAME", &facts.job.name);
+    list.add("CI_JOB_NAME_SLUG", slug(&facts.job.name));
+    list.add("CI_JOB_GROUP_NAME", &facts.job.group);
+    list.add("CI_JOB_STAGE", facts.stage);
+    let parallel = facts.job.parallel.as_ref();
+    let total = parallel.map_or(1, |parallel| parallel.total);
+    list.add("CI_NODE_TOTAL", total.to_string());
+    if let Some(parallel) = parallel {
+        list.add("CI_NODE_INDEX", parallel.index.to_string());
+    }
+    list.environment(facts.job);
     list.0
 }
 

@@ -18,7 +18,7 @@ use crate::engine::EngineError;
 use crate::http::chain;
 use crate::includes::Includes;
 use crate::not_yet;
-use crate::predefined::{self, PipelineFacts};
+use crate::predefined::{self, PipelineFacts, Upstream};
 use crate::store::{NewPipeline, Owner, PipelineRow, Project, VariableRow};
 use crate::supersede;
 
@@ -95,12 +95,25 @@ pub(crate) struct Wanted<'a> {
     pub source: Source,
     pub user: &'a str,
     pub variables: Vec<Variable>,
+    /// What another pipeline's trigger job asks for.
+    pub trigger: Option<Triggered>,
+}
+
+/// What a trigger job asks for beyond the ref.
+pub(crate) struct Triggered {
+    pub upstream: Upstream,
+    /// The text that takes the file's place, with a name for diagnostics.
+    pub file: Option<(String, String)>,
+    /// Values of the file's `spec:inputs`, as texts in YAML.
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// What came of it.
 pub(crate) enum Made {
     /// There is no file, or nothing in it runs for this ref.
     Nothing { reason: &'static str },
+    /// What a trigger job asks for is wrong, in the compiler's words: no pipeline is made.
+    Wrong { notes: String },
     /// A pipeline; `notes` are the compiler's words.
     Pipeline {
         row: Box<PipelineRow>,
@@ -173,6 +186,7 @@ impl Pushed<'_> {
                 source: Source::Push,
                 user: self.user,
                 variables: Vec::new(),
+                trigger: None,
             };
             lines.extend(self.one(&repository, wanted, *count).await?);
         }
@@ -219,6 +233,7 @@ impl Pushed<'_> {
                     .await?;
                 Ok(vec![format!("lotse: {git_ref}: no pipeline: {reason}")])
             }
+            Made::Wrong { notes } => Ok(notes.lines().map(str::to_owned).collect()),
             Made::Pipeline { row, notes } => Ok(self.tell(&row, &notes)),
         }
     }
@@ -253,10 +268,7 @@ pub(crate) async fn make(
     repository: &Repository,
     wanted: Wanted<'_>,
 ) -> Result<Made, PushError> {
-    let Some(text) = repository
-        .read_file(wanted.commit, CONFIG_FILE, CONFIG_LIMIT)
-        .await?
-    else {
+    let Some((name, text)) = main_file(repository, &wanted).await? else {
         return Ok(Made::Nothing {
             reason: "there is no .gitlab-ci.yml at this commit",
         });
@@ -273,13 +285,30 @@ pub(crate) async fn make(
             reason: "the commit's message says [skip ci]",
         });
     }
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let input = input(app, repository, &wanted, &facts, text).await?;
+    let input = Input {
+        name,
+        ..input(app, repository, &wanted, &facts, text).await?
+    };
     let reader = Reader::of(&app.store, wanted.user, &wanted.project.path).await?;
     let compiled = Includes::new(app, repository, wanted.commit, reader)
         .compile(input)
         .await;
     keep(app, &wanted, &facts, &compiled).await
+}
+
+/// The name and the text of the file that is compiled.
+async fn main_file(
+    repository: &Repository,
+    wanted: &Wanted<'_>,
+) -> Result<Option<(String, String)>, PushError> {
+    if let Some(file) = (wanted.trigger.as_ref()).and_then(|trigger| trigger.file.clone()) {
+        return Ok(Some(file));
+    }
+    let bytes = repository
+        .read_file(wanted.commit, CONFIG_FILE, CONFIG_LIMIT)
+        .await?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(bytes.map(|bytes| (CONFIG_FILE.to_owned(), text(bytes))))
 }
 
 async fn facts(
@@ -330,6 +359,7 @@ async fn input(
         source: wanted.source.as_str(),
         user_name: wanted.user,
         protected,
+        upstream: wanted.trigger.as_ref().map(|trigger| trigger.upstream),
     });
     let seen = |rows: Vec<VariableRow>| {
         rows.into_iter()
@@ -360,6 +390,9 @@ async fn input(
             ..Layers::default()
         },
         changes,
+        inputs: (wanted.trigger.as_ref())
+            .map(|trigger| trigger.inputs.clone())
+            .unwrap_or_default(),
         ..Input::new(CONFIG_FILE, text, wanted.git_ref.clone())
     })
 }
@@ -406,7 +439,7 @@ async fn keep(
 ) -> Result<Made, PushError> {
     let mut notes = compiled.render();
     if let Some(graph) = &compiled.graph {
-        notes.push_str(&not_yet::note(graph, &[]));
+        notes.push_str(&not_yet::note(graph, &["trigger"]));
     }
     let new = NewPipeline {
         project: wanted.project.id,
@@ -422,6 +455,7 @@ async fn keep(
         yaml_errors: None,
         variables: (!wanted.variables.is_empty()).then(|| Secret::new(to_json(&wanted.variables))),
         user_name: wanted.user,
+        upstream: wanted.trigger.as_ref().map(|trigger| trigger.upstream.job),
         jobs: Vec::new(),
     };
     let row = match &compiled.graph {
@@ -435,6 +469,7 @@ async fn keep(
             supersede::older(app, &row).await?;
             row
         }
+        _ if wanted.trigger.is_some() => return Ok(Made::Wrong { notes }),
         _ => {
             let new = NewPipeline {
                 yaml_errors: Some(notes.clone()),
@@ -448,6 +483,17 @@ async fn keep(
         row: Box::new(row),
         notes,
     })
+}
+
+/// A short name means the branch first, then the tag.
+pub(crate) fn candidates(name: &str) -> Vec<GitRef> {
+    match name.parse() {
+        Ok(full) => vec![full],
+        Err(_) => [GitRef::branch(name), GitRef::tag(name)]
+            .into_iter()
+            .flatten()
+            .collect(),
+    }
 }
 
 /// Whether protected variables are seen. As tags cannot be moved here and only those who may push can

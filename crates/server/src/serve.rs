@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt as _;
 use fs_err as fs;
@@ -11,11 +12,13 @@ use git::Repositories;
 use model::Secret;
 use registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Addresses;
 use crate::dispatch::Runners;
+use crate::downstream::{self, Work};
 use crate::engine::Engine;
 use crate::http::{chain, router};
 use crate::live::{Live, Queue};
@@ -72,6 +75,7 @@ pub struct Server {
     images: Registry,
     listeners: Vec<TcpListener>,
     first_token: Option<PathBuf>,
+    downstream: UnboundedReceiver<Work>,
     /// Keeps other servers off the data folder while this one lives.
     _lock: fs::File,
 }
@@ -88,17 +92,22 @@ impl Server {
             source,
         };
         fs::create_dir_all(&folder).map_err(|error| data(error.into()))?;
-        let lock = lock(&config.data)?;
+        let lock = lock(&config.data).await?;
         let listeners = listen(&config.listen).await?;
         let first = listeners.first().ok_or(ServeError::NoAddress)?;
         let addresses = config.addresses(first.local_addr().map_err(ServeError::Serve)?);
         let images = Registry::open(folder.join("registry")).map_err(|error| data(error.into()))?;
-        let (app, first_token) = open(&config, addresses).await.map_err(data)?;
+        let (work, downstream) = mpsc::unbounded_channel();
+        let engine = |store: &Store, queue: &Arc<Queue>, live: &Arc<Live>| {
+            Engine::new(store.clone(), Arc::clone(queue), Arc::clone(live), work)
+        };
+        let (app, first_token) = open(&config, addresses, engine).await.map_err(data)?;
         Ok(Self {
             app,
             images,
             listeners,
             first_token,
+            downstream,
             _lock: lock,
         })
     }
@@ -133,6 +142,7 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let watch = tokio::spawn(watch::run(Arc::clone(&self.app), self.images.clone()));
         let catch_up = tokio::spawn(catch_up(Arc::clone(&self.app)));
+        let downstream = tokio::spawn(downstream::run(Arc::clone(&self.app), self.downstream));
         let routes = router(Arc::clone(&self.app), self.images);
         let mut serving = JoinSet::new();
         for listener in self.listeners {
@@ -152,7 +162,7 @@ impl Server {
         };
         let hurry = async {
             stop.cancelled().await;
-            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
         };
         let result = tokio::select! {
             result = all => result,
@@ -160,12 +170,17 @@ impl Server {
         };
         watch.abort();
         catch_up.abort();
+        downstream.abort();
         result
     }
 }
 
+/// How long the data folder may still be held by what a server that was killed had just forked: until it
+/// has become another program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Holds the data folder for this process; the system lets go of it however the process ends.
-fn lock(folder: &std::path::Path) -> Result<fs::File, ServeError> {
+async fn lock(folder: &std::path::Path) -> Result<fs::File, ServeError> {
     let data = |source: io::Error| ServeError::Data {
         folder: folder.to_owned(),
         source: source.into(),
@@ -175,12 +190,20 @@ fn lock(folder: &std::path::Path) -> Result<fs::File, ServeError> {
         .append(true)
         .open(folder.join("lock"))
         .map_err(data)?;
-    match file.file().try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(ServeError::InUse {
-            folder: folder.to_owned(),
-        }),
-        Err(std::fs::TryLockError::Error(error)) => Err(data(error)),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.file().try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(ServeError::InUse {
+                    folder: folder.to_owned(),
+                });
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(data(error)),
+        }
     }
 }
 
@@ -205,6 +228,7 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServeError
 async fn open(
     config: &Config,
     addresses: Addresses,
+    engine: impl FnOnce(&Store, &Arc<Queue>, &Arc<Live>) -> Engine,
 ) -> Result<(Arc<App>, Option<PathBuf>), Box<dyn std::error::Error + Send + Sync>> {
     let folder = &config.data;
     let vault = Vault::open(&folder.join("secret.key"))?;
@@ -215,7 +239,7 @@ async fn open(
     let live = Arc::new(Live::new());
     let app = Arc::new(App {
         addresses,
-        engine: Engine::new(store.clone(), Arc::clone(&queue), Arc::clone(&live)),
+        engine: engine(&store, &queue, &live),
         store,
         repositories,
         traces: Traces::new(folder.join("logs")),

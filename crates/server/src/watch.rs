@@ -57,8 +57,9 @@ async fn tick(app: &App, started: i64) -> Result<(), EngineError> {
         }
     }
     for status in [Status::Running, Status::Canceling] {
-        for job in app.store.jobs_with_status(status).await? {
-            give_up_if_lost(app, &job, started).await?;
+        let jobs = app.store.jobs_with_status(status).await?;
+        for job in jobs.iter().filter(|job| !job.is_trigger) {
+            give_up_if_lost(app, job, started).await?;
         }
     }
     Ok(())

@@ -58,6 +58,8 @@ pub(crate) struct Variable {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Pipeline {
     pub(crate) id: i64,
+    #[serde(default)]
+    pub(crate) project_id: i64,
     pub(crate) status: Status,
     #[serde(rename = "ref", default)]
     pub(crate) git_ref: String,
@@ -110,6 +112,9 @@ pub(crate) struct Job {
     pub(crate) web_url: String,
     #[serde(default)]
     pub(crate) pipeline: Option<PipelineOfJob>,
+    /// Of a trigger job: the pipeline that it started.
+    #[serde(default)]
+    pub(crate) downstream_pipeline: Option<Pipeline>,
 }
 
 /// The pipeline that a job is part of.
@@ -119,6 +124,12 @@ pub(crate) struct PipelineOfJob {
 }
 
 impl Job {
+    /// The pipeline that it started, and how it is.
+    pub(crate) fn below(&self) -> Option<String> {
+        let below = self.downstream_pipeline.as_ref()?;
+        Some(format!("pipeline {} {}", below.id, below.status.as_str()))
+    }
+
     /// What there is to say beside its status: why it failed, or what it waits for.
     pub(crate) fn remark(&self) -> Option<String> {
         if self.status.is("failed") {

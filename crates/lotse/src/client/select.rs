@@ -73,6 +73,8 @@ async fn jobs_of_pipeline(
 ) -> Result<Vec<Job>, Failure> {
     let id = pipeline.to_string();
     let path = ["projects", project.as_str(), "pipelines", &id, "jobs"];
-    let jobs = client.list(&path, &[], 1000).await?;
+    let jobs = client
+        .list(&path, &[("include_bridges", "true".to_owned())], 1000)
+        .await?;
     jobs.iter().map(|job| typed(client, job)).collect()
 }

@@ -155,7 +155,10 @@ async fn list(
         Some(id) => vec!["projects", project.as_str(), "pipelines", id, "jobs"],
         None => vec!["projects", project.as_str(), "jobs"],
     };
-    let jobs = session.client.list(&path, &[], limit).await?;
+    let jobs = session
+        .client
+        .list(&path, &[("include_bridges", "true".to_owned())], limit)
+        .await?;
     if json {
         return session.screen.json(&jobs);
     }

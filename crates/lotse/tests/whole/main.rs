@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
 
 mod broken_file;
+mod downstream;
 mod gitlab_client;
 mod includes;
 mod jobs;

@@ -12,6 +12,8 @@ use crate::store::{Store, StoreError};
 pub(super) struct Active {
     pub(super) id: PipelineId,
     pub(super) project: ProjectId,
+    /// Whether a trigger job may wait for its status.
+    pub(super) is_downstream: bool,
     pub(super) graph: Graph,
     pub(super) run: Run,
     /// The newest attempt of each job of the graph.
@@ -58,6 +60,7 @@ impl Active {
         Ok(Self {
             id,
             project: row.project,
+            is_downstream: row.upstream.is_some(),
             graph,
             run,
             attempts,

@@ -13,12 +13,16 @@ use std::sync::Arc;
 
 use ci::Graph;
 use model::{JobId, PipelineId, ProjectId};
-use pipeline::{Effect, Event, Failure, ProcessMode, Run, Status, Waiting, next_resource};
+use pipeline::{
+    Downstream, Effect, Event, Failure, ProcessMode, Run, Status, Waiting, next_resource,
+};
 use runner_api::FailureReason;
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
 
 pub(crate) use error::EngineError;
 
+use crate::downstream::Work;
 use crate::live::{Live, Queue};
 use crate::store::{Assignment, JobRow, NewPipeline, PipelineRow, Store};
 use active::Active;
@@ -34,6 +38,8 @@ struct Inner {
     store: Store,
     queue: Arc<Queue>,
     live: Arc<Live>,
+    /// What is to be done about pipelines below others.
+    downstream: UnboundedSender<Work>,
     active: Mutex<HashMap<PipelineId, Arc<Mutex<Active>>>>,
 }
 
@@ -48,12 +54,18 @@ pub(crate) enum Outcome {
 }
 
 impl Engine {
-    pub(crate) fn new(store: Store, queue: Arc<Queue>, live: Arc<Live>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        queue: Arc<Queue>,
+        live: Arc<Live>,
+        downstream: UnboundedSender<Work>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
                 queue,
                 live,
+                downstream,
                 active: Mutex::default(),
             }),
         }
@@ -69,8 +81,15 @@ impl Engine {
         new.status = run.status().as_str();
         new.graph = serde_json::to_string(graph).map_err(|_| EngineError::Graph)?;
         new.jobs = update::first_attempts(graph, &run);
-        let (row, _) = self.inner.store.create_pipeline(new).await?;
-        self.announce(row.id, row.project, &effects, graph);
+        let (row, jobs) = self.inner.store.create_pipeline(new).await?;
+        self.announce(&Announced {
+            pipeline: row.id,
+            project: row.project,
+            is_downstream: row.upstream.is_some(),
+            graph,
+            effects: &effects,
+            attempt: &|node| jobs.get(node).copied(),
+        });
         Ok(row)
     }
 
@@ -118,6 +137,24 @@ impl Engine {
         }
         let row = self.inner.store.job(job.id).await?;
         Ok(row.map_or(Status::Canceled, |row| row.status))
+    }
+
+    /// The pipeline below a trigger job was made, could not be made, or has another status.
+    pub(crate) async fn downstream(
+        &self,
+        job: &JobRow,
+        state: Downstream,
+    ) -> Result<(), EngineError> {
+        let failure_reason = match &state {
+            Downstream::Refused { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        let details = Details {
+            failure_reason,
+            ..Details::default()
+        };
+        self.about(job, |job| Event::Downstream { job, state }, details)
+            .await
     }
 
     /// An event about this attempt, which must be the newest of its job.
@@ -177,7 +214,14 @@ impl Engine {
                 engine.inner.active.lock().await.remove(&pipeline);
                 return Err(error.into());
             }
-            engine.announce(pipeline, active.project, &effects, &active.graph);
+            engine.announce(&Announced {
+                pipeline,
+                project: active.project,
+                is_downstream: active.is_downstream,
+                graph: &active.graph,
+                effects: &effects,
+                attempt: &|node| active.attempt(node),
+            });
             if active.run.status().is_complete() {
                 engine.inner.active.lock().await.remove(&pipeline);
             }
@@ -197,20 +241,33 @@ impl Engine {
         Ok(active)
     }
 
-    /// Tells whoever waits: runners, followers, resource groups.
-    fn announce(&self, id: PipelineId, project: ProjectId, effects: &[Effect], graph: &Graph) {
+    /// Tells whoever waits: runners, followers, resource groups, pipelines above and below.
+    fn announce(&self, what: &Announced<'_>) {
         let is_pending = |effect: &Effect| matches!(effect, Effect::Job { status, .. } if *status == Status::Pending);
-        if effects.iter().any(is_pending) {
+        if what.effects.iter().any(is_pending) {
             self.inner.queue.changed();
         }
-        self.inner.live.changed(id);
-        for group in groups_to_look_at(graph, effects) {
-            self.grant_later(project, group);
+        self.inner.live.changed(what.pipeline);
+        for group in groups_to_look_at(what.graph, what.effects) {
+            self.grant_later(what.project, group);
         }
-        for effect in effects {
-            if let Effect::StartDownstream { job } = effect {
-                self.refuse_downstream(id, *job);
+        for effect in what.effects {
+            let attempt = |job: usize| (what.attempt)(job);
+            match *effect {
+                Effect::StartDownstream { job } => self.hand_on(attempt(job).map(Work::Start)),
+                Effect::CancelDownstream { job } => self.hand_on(attempt(job).map(Work::Cancel)),
+                Effect::Pipeline { .. } if what.is_downstream => {
+                    self.hand_on(Some(Work::Follow(what.pipeline)));
+                }
+                _ => {}
             }
+        }
+    }
+
+    /// Nobody takes it while the server stops: it is found again at the next start.
+    fn hand_on(&self, work: Option<Work>) {
+        if let Some(work) = work {
+            let _stopping = self.inner.downstream.send(work);
         }
     }
 
@@ -264,20 +321,18 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Pipelines that start pipelines are not carried out yet: the job fails and says so.
-    fn refuse_downstream(&self, id: PipelineId, job: usize) {
-        let engine = self.clone();
-        tokio::spawn(async move {
-            let event = Event::Downstream {
-                job,
-                state: pipeline::Downstream::Refused,
-            };
-            if let Err(error) = engine.apply(id, event).await {
-                tracing::error!(error = %crate::http::chain(&error), pipeline = %id, "a trigger job stands still");
-            }
-        });
-    }
+/// What follows from an event that has been written.
+struct Announced<'a> {
+    pipeline: PipelineId,
+    project: ProjectId,
+    /// Whether a trigger job may wait for this pipeline's status.
+    is_downstream: bool,
+    graph: &'a Graph,
+    effects: &'a [Effect],
+    /// The newest attempt of a job of the graph.
+    attempt: &'a dyn Fn(usize) -> Option<JobId>,
 }
 
 /// The resource groups in which it may be another job's turn: one asks, or one that others may have

@@ -76,6 +76,13 @@ pub(super) fn of(active: &Active, effects: &[Effect], details: Details) -> Pipel
             .keys()
             .map(|&node| new_job(&active.graph, &active.run, node))
             .collect(),
+        cancels: effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::CancelDownstream { job } => Some(active.attempts[*job].id),
+                _ => None,
+            })
+            .collect(),
     }
 }
 
@@ -90,6 +97,7 @@ fn new_job(graph: &Graph, run: &Run, node: usize) -> NewJob {
         tags: job.tags.clone(),
         allow_failure: run.allows_failure(node),
         resource_group: job.resource_group.clone(),
+        is_trigger: job.trigger.is_some(),
         status: state.status,
         state: self::state(run, node),
     }

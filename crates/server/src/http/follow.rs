@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::ApiError;
-use super::api::{full_json, job_json, pending_reasons, pipeline_json};
+use super::api::{full_json, jobs_json, pipeline_json};
 use crate::App;
 use crate::store::{JobRow, Project};
 
@@ -181,12 +181,7 @@ async fn run_pipeline(
         let row = row.ok_or_else(|| ApiError::not_found(format_args!("pipeline {id}")))?;
         let mut jobs = app.store.jobs(id).await?;
         jobs.retain(|job| !job.retried);
-        let reasons = pending_reasons(app, &jobs).await?;
-        let jobs: Vec<_> = jobs
-            .iter()
-            .zip(reasons)
-            .map(|(job, reason)| job_json(app, project, &row, job, reason))
-            .collect();
+        let jobs = jobs_json(app, project, &row, &jobs).await?;
         let body = json!({ "pipeline": pipeline_json(app, project, &row), "jobs": jobs });
         send(
             &events,

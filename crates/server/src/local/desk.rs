@@ -243,9 +243,9 @@ impl Desk {
             }
             // Pipelines that start pipelines are not carried out: as on the server, the job fails.
             Effect::StartDownstream { job } => {
-                let reason = "downstream_pipeline_creation_failed";
-                state.attempts[job].failure = Some(Failure::other(reason));
-                let state = Downstream::Refused;
+                let reason = "downstream_pipeline_creation_failed".to_owned();
+                state.attempts[job].failure = Some(Failure::other(&reason));
+                let state = Downstream::Refused { reason };
                 Some(Event::Downstream { job, state })
             }
             Effect::Stop { .. }

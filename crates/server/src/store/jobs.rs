@@ -19,6 +19,8 @@ pub(crate) struct NewJob {
     pub allow_failure: bool,
     /// Jobs of one group run one after the other.
     pub resource_group: Option<String>,
+    /// Carried out by the server itself: it starts another pipeline.
+    pub is_trigger: bool,
     pub status: Status,
     /// What `pipeline` remembers of the job, as JSON.
     pub state: String,
@@ -61,6 +63,9 @@ pub(crate) struct JobRow {
     pub allow_failure: bool,
     pub state: String,
     pub resource_group: Option<String>,
+    pub is_trigger: bool,
+    /// The pipelines that it started are still to be cancelled.
+    pub cancels: bool,
     pub runner: Option<RunnerId>,
     pub failure_reason: Option<String>,
     pub exit_code: Option<i64>,
@@ -72,7 +77,7 @@ pub(crate) struct JobRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     id: i64,
     pipeline_id: i64,
     project_id: i64,
@@ -86,6 +91,8 @@ struct Row {
     allow_failure: bool,
     state: String,
     resource_group: Option<String>,
+    is_trigger: bool,
+    cancels: bool,
     runner_id: Option<i64>,
     failure_reason: Option<String>,
     exit_code: Option<i64>,
@@ -117,6 +124,8 @@ impl TryFrom<Row> for JobRow {
             allow_failure: row.allow_failure,
             state: row.state,
             resource_group: row.resource_group,
+            is_trigger: row.is_trigger,
+            cancels: row.cancels,
             runner: row.runner_id.map(RunnerId),
             failure_reason: row.failure_reason,
             exit_code: row.exit_code,
@@ -129,7 +138,7 @@ impl TryFrom<Row> for JobRow {
     }
 }
 
-fn rows(rows: Vec<Row>) -> Result<Vec<JobRow>, StoreError> {
+pub(super) fn rows(rows: Vec<Row>) -> Result<Vec<JobRow>, StoreError> {
     rows.into_iter().map(JobRow::try_from).collect()
 }
 
@@ -168,14 +177,15 @@ impl Store {
         rows(found)
     }
 
-    /// A project's attempts, the newest first.
+    /// A project's attempts, the newest first, without trigger jobs.
     pub(crate) async fn jobs_of_project(
         &self,
         project: ProjectId,
         page: Page,
     ) -> Result<Vec<JobRow>, StoreError> {
         let found = sqlx::query_as(
-            "SELECT * FROM jobs WHERE project_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3",
+            "SELECT * FROM jobs WHERE project_id = $1 AND NOT is_trigger
+             ORDER BY id DESC LIMIT $2 OFFSET $3",
         )
         .bind(project.0)
         .bind(page.size)
@@ -198,11 +208,12 @@ impl Store {
 
     /// Every attempt that waits for a runner, the oldest first, with its tags.
     pub(crate) async fn queue(&self) -> Result<Vec<(JobId, Vec<String>)>, StoreError> {
-        let found: Vec<(i64, String)> =
-            sqlx::query_as("SELECT id, tags FROM jobs WHERE status = 'pending' ORDER BY id")
-                .fetch_all(&self.read)
-                .await
-                .during("reading the queue")?;
+        let found: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT id, tags FROM jobs WHERE status = 'pending' AND NOT is_trigger ORDER BY id",
+        )
+        .fetch_all(&self.read)
+        .await
+        .during("reading the queue")?;
         found
             .into_iter()
             .map(|(id, tags)| Ok((JobId(id), from_json(&tags, "a job's tags")?)))
@@ -252,8 +263,8 @@ pub(super) async fn insert_attempt(
     let node = i64::try_from(job.node).expect("a graph has fewer jobs than 2^63");
     sqlx::query_scalar(
         "INSERT INTO jobs (pipeline_id, project_id, node, attempt, name, stage, tags, status,
-            allow_failure, state, created_at, queued_at, resource_group)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+            allow_failure, state, created_at, queued_at, resource_group, is_trigger)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
     )
     .bind(pipeline.0)
     .bind(project.0)
@@ -268,6 +279,7 @@ pub(super) async fn insert_attempt(
     .bind(now())
     .bind(is_queued(job.status).then(now))
     .bind(&job.resource_group)
+    .bind(job.is_trigger)
     .fetch_one(&mut *connection)
     .await
     .during("making a job")

@@ -5,6 +5,7 @@
 //! transaction; what belongs together is written together. Writes go through a single connection, so
 //! none waits for a lock held by another; reads have connections of their own (write-ahead log).
 
+mod downstream;
 mod error;
 mod jobs;
 mod pipelines;
@@ -34,8 +35,9 @@ pub(crate) use vault::Vault;
 
 /// What makes each version of the schema from the one before, the first from nothing. SQLite's
 /// `user_version` counts those that were carried out; what was released once stays as it is.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema.sql"),
+    include_str!("schema/downstream.sql"),
     include_str!("schema/auto_cancel.sql"),
     include_str!("schema/resource_groups.sql"),
 ];
@@ -139,4 +141,53 @@ impl Page {
 /// Milliseconds since 1970 in UTC.
 pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn version(file: &Path, change: Option<&'static str>) -> i64 {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        if let Some(change) = change {
+            sqlx::raw_sql(change).execute(&pool).await.unwrap();
+        }
+        let version = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        version
+    }
+
+    /// A file of the first version, with a project in it, is what a new one is after it was opened.
+    #[tokio::test]
+    async fn an_older_file_is_brought_up_to_date_and_a_newer_one_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = || Vault::open(&folder.path().join("key")).unwrap();
+        let old = folder.path().join("old.sqlite");
+        version(&old, Some(MIGRATIONS[0])).await;
+        let filled =
+            "PRAGMA user_version = 1; INSERT INTO projects (path, created_at) VALUES ('a/b', 1)";
+        assert_eq!(version(&old, Some(filled)).await, 1);
+        for _ in 0..2 {
+            let store = Store::open(&old, vault()).await.unwrap();
+            assert_eq!(store.projects().await.unwrap().len(), 1);
+            assert_eq!(store.triggers_to_start().await.unwrap(), []);
+        }
+        let known = i64::try_from(MIGRATIONS.len()).unwrap();
+        assert_eq!(version(&old, None).await, known);
+        version(&old, Some("PRAGMA user_version = 1000")).await;
+        let Err(error) = Store::open(&old, vault()).await else {
+            panic!("a later lotse wrote this file");
+        };
+        assert!(
+            matches!(error, StoreError::Newer { found: 1000, .. }),
+            "{error}"
+        );
+        assert_eq!(version(&old, None).await, 1000);
+    }
 }

@@ -1,8 +1,9 @@
 //! Pipelines: what was pushed, the graph that came of it, and how it stands.
 
-use model::{CommitId, GitRef, PipelineId, ProjectId, Secret};
+use model::{CommitId, GitRef, JobId, PipelineId, ProjectId, Secret};
 use sqlx::SqliteConnection;
 
+use super::downstream::note_cancel;
 use super::jobs::{NewJob, insert_attempt, update_job};
 use super::projects::note_ref;
 use super::{During, JobUpdate, Store, StoreError, now};
@@ -24,6 +25,8 @@ pub(crate) struct NewPipeline<'a> {
     /// The variables given with this pipeline, as JSON.
     pub variables: Option<Secret>,
     pub user_name: &'a str,
+    /// The attempt of a trigger job that it is made for.
+    pub upstream: Option<JobId>,
     pub jobs: Vec<NewJob>,
 }
 
@@ -43,6 +46,8 @@ pub(crate) struct PipelineRow {
     pub yaml_errors: Option<String>,
     pub variables: Option<Secret>,
     pub user_name: String,
+    /// The attempt of a trigger job that it was made for.
+    pub upstream: Option<JobId>,
     pub created_at: i64,
     pub updated_at: i64,
     pub started_at: Option<i64>,
@@ -57,10 +62,12 @@ pub(crate) struct PipelineUpdate {
     pub finished: bool,
     pub jobs: Vec<JobUpdate>,
     pub attempts: Vec<NewJob>,
+    /// Trigger jobs whose pipelines are to be cancelled.
+    pub cancels: Vec<JobId>,
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     id: i64,
     project_id: i64,
     iid: i64,
@@ -75,6 +82,7 @@ struct Row {
     yaml_errors: Option<String>,
     variables: Option<Vec<u8>>,
     user_name: String,
+    upstream_job: Option<i64>,
     created_at: i64,
     updated_at: i64,
     started_at: Option<i64>,
@@ -87,7 +95,7 @@ impl Store {
     pub(crate) async fn create_pipeline(
         &self,
         new: NewPipeline<'_>,
-    ) -> Result<(PipelineRow, Vec<model::JobId>), StoreError> {
+    ) -> Result<(PipelineRow, Vec<JobId>), StoreError> {
         let mut transaction = self.write.begin().await.during("making a pipeline")?;
         let iid: i64 = sqlx::query_scalar(
             "UPDATE projects SET last_iid = last_iid + 1 WHERE id = $1 RETURNING last_iid",
@@ -118,7 +126,7 @@ impl Store {
     pub(crate) async fn update_pipeline(
         &self,
         update: &PipelineUpdate,
-    ) -> Result<Vec<model::JobId>, StoreError> {
+    ) -> Result<Vec<JobId>, StoreError> {
         let mut transaction = self.write.begin().await.during("changing a pipeline")?;
         let project: i64 = sqlx::query_scalar(
             "UPDATE pipelines SET status = $2, updated_at = $3,
@@ -135,6 +143,9 @@ impl Store {
         .during("changing a pipeline")?;
         for job in &update.jobs {
             update_job(&mut transaction, job).await?;
+        }
+        for job in &update.cancels {
+            note_cancel(&mut transaction, *job, true).await?;
         }
         let mut attempts = Vec::with_capacity(update.attempts.len());
         for job in &update.attempts {
@@ -156,25 +167,30 @@ impl Store {
         row.map(|row| self.pipeline_row(row)).transpose()
     }
 
-    /// A project's pipelines, the newest first.
+    /// A project's pipelines, the newest first: those of this source, or else all but children, which
+    /// are shown with the pipeline above them.
     pub(crate) async fn pipelines(
         &self,
         project: ProjectId,
+        source: Option<&str>,
         page: super::Page,
     ) -> Result<Vec<PipelineRow>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM pipelines WHERE project_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3",
+            "SELECT * FROM pipelines WHERE project_id = $1
+                AND CASE WHEN $4 IS NULL THEN source <> 'parent_pipeline' ELSE source = $4 END
+             ORDER BY id DESC LIMIT $2 OFFSET $3",
         )
         .bind(project.0)
         .bind(page.size)
         .bind(page.offset())
+        .bind(source)
         .fetch_all(&self.read)
         .await
         .during("listing pipelines")?;
         rows.into_iter().map(|row| self.pipeline_row(row)).collect()
     }
 
-    fn pipeline_row(&self, row: Row) -> Result<PipelineRow, StoreError> {
+    pub(super) fn pipeline_row(&self, row: Row) -> Result<PipelineRow, StoreError> {
         let damaged = |what: &str| StoreError::Damaged {
             what: format!("{what} of pipeline {}", row.id),
         };
@@ -202,6 +218,7 @@ impl Store {
             yaml_errors: row.yaml_errors,
             variables,
             user_name: row.user_name,
+            upstream: row.upstream_job.map(JobId),
             created_at: row.created_at,
             updated_at: row.updated_at,
             started_at: row.started_at,
@@ -219,8 +236,8 @@ async fn insert_pipeline(
     sqlx::query_as(
         "INSERT INTO pipelines (project_id, iid, ref_name, is_tag, sha, before_sha, commit_json,
             source, status, graph, diagnostics, yaml_errors, variables, user_name, created_at,
-            updated_at, finished_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16)
+            updated_at, finished_at, upstream_job)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17)
          RETURNING *",
     )
     .bind(new.project.0)
@@ -239,6 +256,7 @@ async fn insert_pipeline(
     .bind(new.user_name)
     .bind(now())
     .bind((new.status == "failed").then(now))
+    .bind(new.upstream.map(|job| job.0))
     .fetch_one(connection)
     .await
     .during("making a pipeline")

@@ -13,6 +13,7 @@ use super::User;
 use crate::App;
 use crate::auth::{Caller, Level, Scope};
 use crate::dispatch::{is_online, why_pending};
+use crate::downstream::below;
 use crate::http::ApiError;
 use crate::predefined::time;
 use crate::store::{JobRow, Page, PipelineRow, Project, RunnerRow};
@@ -73,9 +74,18 @@ struct PipelinePage {
     pipeline: PipelineLine,
     author: String,
     yaml_errors: Option<String>,
+    /// The pipeline that started this one.
+    above: Option<OtherPipeline>,
     stages: Vec<StageLine>,
     is_complete: bool,
     can_retry: bool,
+}
+
+/// A pipeline above or below the one that is shown.
+struct OtherPipeline {
+    path: String,
+    id: PipelineId,
+    status: String,
 }
 
 struct StageLine {
@@ -90,6 +100,8 @@ struct JobLine {
     note: String,
     duration: String,
     retried: bool,
+    /// The pipeline that it started.
+    below: Option<OtherPipeline>,
 }
 
 #[derive(Template)]
@@ -132,7 +144,7 @@ async fn read_projects(app: &App, caller: &Caller) -> Result<Response, ApiError>
             continue;
         }
         let newest = Page { number: 1, size: 1 };
-        let pipelines = app.store.pipelines(project.id, newest).await?;
+        let pipelines = app.store.pipelines(project.id, None, newest).await?;
         lines.push(ProjectLine {
             path: project.path.to_string(),
             latest: pipelines.first().map(pipeline_line),
@@ -171,7 +183,7 @@ pub(super) async fn project(app: &App, project: &Project) -> Result<Response, Ap
         number: 1,
         size: PIPELINES,
     };
-    let pipelines = app.store.pipelines(project.id, page).await?;
+    let pipelines = app.store.pipelines(project.id, None, page).await?;
     Ok(render(&ProjectPage {
         path: project.path.to_string(),
         clone_url: app.addresses.page(&format!("{}.git", project.path)),
@@ -188,9 +200,10 @@ pub(super) async fn pipeline(
     let row = find_pipeline(app, project, id).await?;
     let rows = app.store.jobs(row.id).await?;
     let runners = app.store.runners().await?;
+    let below = below(app, &rows).await?;
     let mut stages: Vec<StageLine> = Vec::new();
     for job in &rows {
-        let line = job_line(job, &runners);
+        let line = job_line(job, &runners, &below);
         match stages.iter_mut().find(|stage| stage.name == job.stage) {
             Some(stage) => stage.jobs.push(line),
             None => stages.push(StageLine {
@@ -206,6 +219,7 @@ pub(super) async fn pipeline(
         pipeline: pipeline_line(&row),
         author: commit.author,
         can_retry: is_complete && row.status != "success" && row.yaml_errors.is_none(),
+        above: above(app, &row).await?,
         yaml_errors: row.yaml_errors,
         stages,
         is_complete,
@@ -220,10 +234,11 @@ pub(super) async fn job(app: &App, project: &Project, id: JobId) -> Result<Respo
         .find(|runner| Some(runner.id) == row.runner)
         .map(|runner| format!("#{} {}", runner.id, runner.description));
     let is_complete = row.status.is_complete();
+    let below = below(app, std::slice::from_ref(&row)).await?;
     Ok(render(&JobPage {
         path: project.path.to_string(),
         pipeline: row.pipeline,
-        job: job_line(&row, &runners),
+        job: job_line(&row, &runners, &below),
         stage: row.stage.clone(),
         tags: row.tags.join(", "),
         runner,
@@ -271,8 +286,26 @@ fn commit(row: &PipelineRow) -> crate::push::CommitFacts {
     serde_json::from_str(&row.commit_json).unwrap_or_default()
 }
 
-fn job_line(row: &JobRow, runners: &[RunnerRow]) -> JobLine {
+async fn above(app: &App, row: &PipelineRow) -> Result<Option<OtherPipeline>, ApiError> {
+    let Some((_, above)) = app.store.upstream_of(row).await? else {
+        return Ok(None);
+    };
+    let project = app.store.project(above.project).await?;
+    Ok(project.map(|project| other(&project, &above)))
+}
+
+fn other(project: &Project, row: &PipelineRow) -> OtherPipeline {
+    OtherPipeline {
+        path: project.path.to_string(),
+        id: row.id,
+        status: row.status.clone(),
+    }
+}
+
+fn job_line(row: &JobRow, runners: &[RunnerRow], below: &[(Project, PipelineRow)]) -> JobLine {
+    let below = below.iter().find(|(_, one)| one.upstream == Some(row.id));
     let note = match (row.status, &row.failure_reason, row.exit_code) {
+        (Status::Pending, ..) if row.is_trigger => String::new(),
         (Status::Pending, ..) => why_pending(runners, &row.tags).unwrap_or_default(),
         (Status::Failed, _, Some(code)) => format!("exit code {code}"),
         (Status::Failed, Some(reason), None) => reason.replace('_', " "),
@@ -285,6 +318,7 @@ fn job_line(row: &JobRow, runners: &[RunnerRow]) -> JobLine {
         note,
         duration: duration(row.started_at, row.finished_at),
         retried: row.retried,
+        below: below.map(|(project, row)| other(project, row)),
     }
 }
 

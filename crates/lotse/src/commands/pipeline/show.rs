@@ -10,7 +10,13 @@ use crate::output::{Failure, Screen, Tone, ago, took};
 pub(super) async fn show(target: &Target<'_>, json: bool) -> Result<(), Failure> {
     let client = target.client();
     let pipeline = client.get(&target.path(), &[]).await?;
-    let jobs = client.list(&target.part("jobs"), &[], 10_000).await?;
+    let jobs = client
+        .list(
+            &target.part("jobs"),
+            &[("include_bridges", "true".to_owned())],
+            10_000,
+        )
+        .await?;
     let screen = target.session.screen;
     if json {
         return screen.json(&json!({ "pipeline": pipeline, "jobs": jobs }));
@@ -71,6 +77,7 @@ fn job_line(job: &Job, name_width: usize, screen: Screen) -> String {
     let status = screen.paint(job.status.tone(), &format!("{:<9}", job.status.as_str()));
     let mut about = vec![format!("job {}", job.id)];
     about.extend(job.duration.map(took));
+    about.extend(job.below());
     about.extend(job.remark().filter(|_| job.status.is("failed")));
     format!(
         "  {status}  {:<name_width$}  {}",
@@ -109,6 +116,10 @@ mod tests {
                 json!({"id": 3, "name": "deploy", "stage": "deploy", "status": "pending",
                 "pending_reason": "no runner has the tag prod01"}),
             ),
+            job(
+                json!({"id": 4, "name": "docs", "stage": "deploy", "status": "running",
+                "downstream_pipeline": {"id": 9, "status": "pending"}}),
+            ),
         ];
         let text = stages(&jobs, Screen::plain()).join("\n");
         assert_eq!(
@@ -120,7 +131,8 @@ build
 
 deploy
   pending    deploy      job 3
-             no runner has the tag prod01"
+             no runner has the tag prod01
+  running    docs        job 4, pipeline 9 pending"
         );
     }
 }

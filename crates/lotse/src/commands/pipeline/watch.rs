@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
 use super::Target;
-use crate::client::{Events, Job, Pipeline, Status};
+use crate::client::{Events, Job, Pipeline};
 use crate::output::{Failure, Screen, took};
 
 /// What an event tells: everything there is to know now.
@@ -75,6 +75,13 @@ fn hint(state: &State) -> Option<String> {
         return Some(format!("go on with `lotse job play {id}` ({name})"));
     }
     let job = first(&|job| job.status.is("failed") && !job.allow_failure)?;
+    if let Some(below) = &job.downstream_pipeline {
+        let (number, page) = (below.id, &below.web_url);
+        return Some(match below.project_id == state.pipeline.project_id {
+            true => format!("see what failed with `lotse pipeline show {number}`"),
+            false => format!("see what failed at {page}"),
+        });
+    }
     Some(format!("read why with `lotse job log {}`", job.id))
 }
 
@@ -112,7 +119,7 @@ impl Display {
 /// What was said of each job last.
 struct Lines {
     screen: Screen,
-    said: HashMap<i64, (Status, Option<String>)>,
+    said: HashMap<i64, String>,
 }
 
 impl Lines {
@@ -125,9 +132,9 @@ impl Lines {
 
     fn show(&mut self, state: &State) -> Result<(), Failure> {
         for job in state.jobs.iter().filter(|job| !job.status.is("created")) {
-            let now = (job.status.clone(), job.remark());
+            let now = describe(job, self.screen);
             if self.said.get(&job.id) != Some(&now) {
-                self.screen.line(describe(job, self.screen))?;
+                self.screen.line(&now)?;
                 self.said.insert(job.id, now);
             }
         }
@@ -143,6 +150,7 @@ fn describe(job: &Job, screen: Screen) -> String {
     );
     let mut about = vec![format!("job {}", job.id)];
     about.extend(job.duration.map(took).filter(|_| job.status.is_finished()));
+    about.extend(job.below());
     about.extend(job.remark());
     text += &format!(" ({})", about.join(", "));
     text

@@ -17,6 +17,7 @@ use super::{PageQuery, paged};
 use crate::App;
 use crate::auth::Level;
 use crate::dispatch::why_pending;
+use crate::downstream::below;
 use crate::http::{ApiError, Authenticated};
 use crate::predefined::time;
 use crate::store::{JobRow, PipelineRow, Project, StoreError};
@@ -173,9 +174,8 @@ pub(crate) async fn full_json(
     row: &JobRow,
 ) -> Result<Value, ApiError> {
     let pipeline = pipeline_of(app, row).await?;
-    let reasons = pending_reasons(app, std::slice::from_ref(row)).await?;
-    let reason = reasons.into_iter().next().flatten();
-    Ok(job_json(app, project, &pipeline, row, reason))
+    let mut items = jobs_json(app, project, &pipeline, std::slice::from_ref(row)).await?;
+    Ok(items.pop().unwrap_or_default())
 }
 
 async fn pipeline_of(app: &App, job: &JobRow) -> Result<PipelineRow, ApiError> {
@@ -190,7 +190,7 @@ pub(crate) async fn pending_reasons(
     app: &App,
     jobs: &[JobRow],
 ) -> Result<Vec<Option<String>>, StoreError> {
-    let is_pending = |job: &JobRow| job.status == Status::Pending;
+    let is_pending = |job: &JobRow| job.status == Status::Pending && !job.is_trigger;
     let runners = if jobs.iter().any(is_pending) {
         app.store.runners().await?
     } else {
@@ -202,6 +202,27 @@ pub(crate) async fn pending_reasons(
             .flatten()
     };
     Ok(jobs.iter().map(reason).collect())
+}
+
+/// Jobs of one pipeline; a trigger job comes with the pipeline that it started.
+pub(crate) async fn jobs_json(
+    app: &App,
+    project: &Project,
+    pipeline: &PipelineRow,
+    jobs: &[JobRow],
+) -> Result<Vec<Value>, ApiError> {
+    let reasons = pending_reasons(app, jobs).await?;
+    let below = below(app, jobs).await?;
+    let one = |(job, reason): (&JobRow, Option<String>)| {
+        let mut value = job_json(app, project, pipeline, job, reason);
+        if job.is_trigger {
+            let found = below.iter().find(|(_, row)| row.upstream == Some(job.id));
+            value["downstream_pipeline"] =
+                json!(found.map(|(project, row)| pipeline_json(app, project, row)));
+        }
+        value
+    };
+    Ok(jobs.iter().zip(reasons).map(one).collect())
 }
 
 /// A job as GitLab shows it; `pending_reason` is ours.

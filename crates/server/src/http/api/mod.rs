@@ -23,7 +23,7 @@ use crate::App;
 use crate::predefined::GITLAB_VERSION;
 use crate::store::Page;
 
-pub(crate) use jobs::{full_json, job_json, pending_reasons};
+pub(crate) use jobs::{full_json, jobs_json};
 pub(crate) use pipelines::pipeline_json;
 
 pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {

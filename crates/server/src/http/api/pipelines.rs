@@ -13,7 +13,7 @@ use pipeline::Event;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::jobs::{job_json, pending_reasons};
+use super::jobs::jobs_json;
 use super::{PageQuery, paged, part};
 use crate::App;
 use crate::auth::Level;
@@ -29,20 +29,33 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/projects/{id}/pipelines/latest", get(latest))
         .route("/projects/{id}/pipelines/{pipeline}", get(show))
         .route("/projects/{id}/pipelines/{pipeline}/jobs", get(jobs))
+        .route("/projects/{id}/pipelines/{pipeline}/bridges", get(bridges))
         .route("/projects/{id}/pipelines/{pipeline}/follow", get(follow))
         .route("/projects/{id}/pipelines/{pipeline}/cancel", post(cancel))
         .route("/projects/{id}/pipelines/{pipeline}/retry", post(retry))
+}
+
+/// Children are listed only when asked for by `source=parent_pipeline`, as in GitLab.
+#[derive(Deserialize)]
+struct ListQuery {
+    page: Option<i64>,
+    per_page: Option<i64>,
+    source: Option<String>,
 }
 
 async fn list(
     State(app): State<Arc<App>>,
     caller: Authenticated,
     Path(id): Path<String>,
-    Query(paging): PageQuery,
+    Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     let project = caller.project(&app, &id, Level::Reporter).await?;
-    let page = paging.page();
-    let rows = app.store.pipelines(project.id, page).await?;
+    let paging = super::Paging {
+        page: query.page,
+        per_page: query.per_page,
+    };
+    let (page, source) = (paging.page(), query.source.as_deref());
+    let rows = app.store.pipelines(project.id, source, page).await?;
     let items = rows
         .iter()
         .map(|row| pipeline_json(&app, &project, row))
@@ -57,7 +70,7 @@ async fn latest(
 ) -> Result<Json<Value>, ApiError> {
     let project = caller.project(&app, &id, Level::Reporter).await?;
     let page = crate::store::Page { number: 1, size: 1 };
-    let rows = app.store.pipelines(project.id, page).await?;
+    let rows = app.store.pipelines(project.id, None, page).await?;
     let row = rows
         .first()
         .ok_or_else(|| ApiError::not_found(format_args!("pipeline in {}", project.path)))?;
@@ -78,8 +91,11 @@ struct JobsQuery {
     page: Option<i64>,
     per_page: Option<i64>,
     include_retried: Option<bool>,
+    /// Ours: trigger jobs too, in their places.
+    include_bridges: Option<bool>,
 }
 
+/// Without trigger jobs, as in GitLab.
 async fn jobs(
     State(app): State<Arc<App>>,
     caller: Authenticated,
@@ -91,16 +107,34 @@ async fn jobs(
     if !query.include_retried.unwrap_or(false) {
         rows.retain(|job| !job.retried);
     }
-    let reasons = pending_reasons(&app, &rows).await?;
-    let items = rows
-        .iter()
-        .zip(reasons)
-        .map(|(job, reason)| job_json(&app, &project, &row, job, reason))
-        .collect();
+    if !query.include_bridges.unwrap_or(false) {
+        rows.retain(|job| !job.is_trigger);
+    }
+    let items = jobs_json(&app, &project, &row, &rows).await?;
     let paging = super::Paging {
         page: query.page,
         per_page: query.per_page,
     };
+    Ok(part(items, paging.page()))
+}
+
+/// The trigger jobs, each with the pipeline that it started; `scope` (several times) asks for statuses.
+async fn bridges(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path((id, pipeline)): Path<(String, PipelineId)>,
+    Query(paging): PageQuery,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, ApiError> {
+    let (project, row) = find(&app, &caller, &id, pipeline, Level::Reporter).await?;
+    let scopes: Vec<_> = (query.iter())
+        .filter(|(key, _)| key == "scope" || key == "scope[]")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    let mut rows = app.store.triggers(row.id).await?;
+    let asked = |status: &str| scopes.is_empty() || scopes.contains(&status);
+    rows.retain(|job| !job.retried && asked(job.status.as_str()));
+    let items = jobs_json(&app, &project, &row, &rows).await?;
     Ok(part(items, paging.page()))
 }
 
@@ -136,7 +170,10 @@ async fn create(
         .refs()
         .await
         .map_err(|error| ApiError::internal(&error))?;
-    let wanted: Vec<String> = candidates(&new.git_ref).iter().map(GitRef::full).collect();
+    let wanted: Vec<String> = push::candidates(&new.git_ref)
+        .iter()
+        .map(GitRef::full)
+        .collect();
     let found = wanted
         .iter()
         .find_map(|name| refs.iter().find(|reference| reference.name == *name))
@@ -159,12 +196,14 @@ async fn create(
             source: Source::Api,
             user: &caller.0.name(),
             variables: new.variables.into_iter().map(Into::into).collect(),
+            trigger: None,
         },
     )
     .await
     .map_err(failed)?;
     match made {
         Made::Nothing { reason } => Err(ApiError::bad_request(format!("no pipeline: {reason}"))),
+        Made::Wrong { notes } => Err(ApiError::bad_request(notes)),
         Made::Pipeline { row, .. } => {
             let body = Json(pipeline_json(&app, &project, &row));
             Ok((StatusCode::CREATED, body).into_response())
@@ -182,17 +221,6 @@ impl From<NewVariable> for Variable {
             raw: false,
             public: false,
         }
-    }
-}
-
-/// A short name means the branch first, then the tag.
-fn candidates(name: &str) -> Vec<GitRef> {
-    match name.parse() {
-        Ok(full) => vec![full],
-        Err(_) => [GitRef::branch(name), GitRef::tag(name)]
-            .into_iter()
-            .flatten()
-            .collect(),
     }
 }
 

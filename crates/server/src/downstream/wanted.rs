@@ -1,0 +1,358 @@
+//! What a trigger job asks for, and whether it may be (GitLab, "Downstream pipelines").
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ci::{Graph, Location, Source, Trigger, TriggerInclude, TriggerTarget};
+use model::{CommitId, GitRef, Variable};
+use serde_json::{Value, json};
+
+use super::{Failed, forward};
+use crate::App;
+use crate::auth::{Level, level_of};
+use crate::predefined::Upstream;
+use crate::push::{self, Made, NO_COMMIT, PushError, Triggered, Wanted};
+use crate::store::{JobRow, PipelineRow, Project, StoreError};
+
+/// Children below children: at most so many levels.
+const LEVELS_OF_CHILDREN: usize = 2;
+
+/// Pipelines that one pipeline leads to, with itself: at most so many.
+const PIPELINES_OF_ONE: i64 = 1000;
+
+/// Pipelines above one that are looked at.
+const MOST_ABOVE: usize = 100;
+
+/// Projects may start each other's pipelines in a circle, which is gone through at most so often.
+const ROUNDS: usize = 2;
+
+/// Why a trigger job starts nothing.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// GitLab's word.
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// Everything is allowed, but no pipeline comes of it.
+    pub(super) fn cannot_be_made(message: impl Into<String>) -> Self {
+        Self::new("downstream_pipeline_creation_failed", message)
+    }
+}
+
+/// A pipeline to be made for a trigger job.
+pub(super) struct Below {
+    project: Project,
+    git_ref: GitRef,
+    commit: CommitId,
+    before: Option<CommitId>,
+    source: Source,
+    user: String,
+    variables: Vec<Variable>,
+    trigger: Triggered,
+}
+
+impl Below {
+    pub(super) async fn make(self, app: &Arc<App>) -> Result<Made, PushError> {
+        let repository = app.repositories.create(&self.project.id.into()).await?;
+        let wanted = Wanted {
+            project: &self.project,
+            git_ref: &self.git_ref,
+            commit: &self.commit,
+            target: None,
+            before: self.before,
+            source: self.source,
+            user: &self.user,
+            variables: self.variables,
+            trigger: Some(self.trigger),
+        };
+        push::make(app, &repository, wanted).await
+    }
+}
+
+/// Everything about a trigger job.
+pub(super) struct Asking<'a> {
+    pub(super) app: &'a App,
+    pub(super) project: Project,
+    pub(super) pipeline: PipelineRow,
+    pub(super) job: &'a JobRow,
+    pub(super) node: ci::Job,
+    pub(super) trigger: Trigger,
+}
+
+/// What the trigger job asks for.
+pub(super) async fn of(app: &App, job: &JobRow) -> Result<Result<Below, Refusal>, Failed> {
+    let asking = Asking::new(app, job).await?;
+    match &asking.trigger.target {
+        TriggerTarget::Child(includes) => asking.child(includes).await,
+        TriggerTarget::Project { project, branch } => {
+            asking.elsewhere(project, branch.as_deref()).await
+        }
+    }
+}
+
+impl<'a> Asking<'a> {
+    async fn new(app: &'a App, job: &'a JobRow) -> Result<Self, StoreError> {
+        let damaged = || StoreError::Damaged {
+            what: format!("trigger job {}", job.id),
+        };
+        let pipeline = app.store.pipeline(job.pipeline).await?;
+        let pipeline = pipeline.ok_or_else(damaged)?;
+        let project = app.store.project(job.project).await?.ok_or_else(damaged)?;
+        let graph: Graph = serde_json::from_str(&pipeline.graph).map_err(|_| damaged())?;
+        let node = graph.jobs.into_iter().nth(job.node).ok_or_else(damaged)?;
+        let trigger = node.trigger.clone().ok_or_else(damaged)?;
+        Ok(Self {
+            app,
+            project,
+            pipeline,
+            job,
+            node,
+            trigger,
+        })
+    }
+
+    /// The same commit of the same project, with other files.
+    async fn child(&self, includes: &[TriggerInclude]) -> Result<Result<Below, Refusal>, Failed> {
+        let above = above(self.app, &self.pipeline).await?;
+        let parents = above.iter().take_while(|one| is_child(one)).count();
+        if parents >= LEVELS_OF_CHILDREN {
+            let message = format!(
+                "children of pipelines go {LEVELS_OF_CHILDREN} levels deep, and this one is below pipelines {}",
+                numbers(&above[1..])
+            );
+            return Ok(Err(Refusal::new(
+                "reached_max_descendant_pipelines_depth",
+                message,
+            )));
+        }
+        if let Some(refusal) = self.too_many(&above).await? {
+            return Ok(Err(refusal));
+        }
+        let text = match child_file(includes) {
+            Ok(text) => text,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let before = self.pipeline.before_sha.as_str();
+        let name = format!("`trigger` of {}", self.job.name);
+        Ok(Ok(Below {
+            git_ref: self.pipeline.git_ref.clone(),
+            commit: self.pipeline.sha.clone(),
+            before: (before != NO_COMMIT).then(|| before.parse().ok()).flatten(),
+            source: Source::ParentPipeline,
+            user: self.pipeline.user_name.clone(),
+            variables: forward::variables(self, true).await?,
+            trigger: Triggered {
+                upstream: self.upstream(),
+                file: Some((name, text)),
+                inputs: BTreeMap::new(),
+            },
+            project: self.project.clone(),
+        }))
+    }
+
+    /// Another project's branch, with the rights of whoever started this pipeline.
+    async fn elsewhere(
+        &self,
+        path: &str,
+        branch: Option<&str>,
+    ) -> Result<Result<Below, Refusal>, Failed> {
+        let above = above(self.app, &self.pipeline).await?;
+        let project = match self.project_for_user(path).await? {
+            Ok(project) => project,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Some(refusal) = self.too_many(&above).await? {
+            return Ok(Err(refusal));
+        }
+        if goes_round(&above) {
+            let message = format!(
+                "projects start each other's pipelines in a circle: pipelines {}",
+                numbers(&above)
+            );
+            return Ok(Err(Refusal::new("pipeline_loop_detected", message)));
+        }
+        let (git_ref, commit) = match head(self.app, &project, branch).await? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let same_group = project.path.group() == self.project.path.group();
+        let inputs = self.trigger.inputs.iter();
+        Ok(Ok(Below {
+            git_ref,
+            commit,
+            before: None,
+            source: Source::Pipeline,
+            user: self.pipeline.user_name.clone(),
+            variables: forward::variables(self, same_group).await?,
+            trigger: Triggered {
+                upstream: self.upstream(),
+                file: None,
+                inputs: inputs
+                    .map(|(name, value)| (name.clone(), value.to_string()))
+                    .collect(),
+            },
+            project,
+        }))
+    }
+
+    /// The project at this path, when the user may see it and start pipelines there.
+    async fn project_for_user(&self, path: &str) -> Result<Result<Project, Refusal>, StoreError> {
+        let user = &self.pipeline.user_name;
+        let found = self.app.store.project_by_path(path).await?;
+        let level = match &found {
+            Some(project) => level_of(&self.app.store, user, &project.path).await?,
+            None => Level::None,
+        };
+        Ok(match found {
+            Some(project) if project.id == self.project.id => Err(Refusal::new(
+                "invalid_bridge_trigger",
+                format!(
+                    "{} is this project itself: start a child pipeline with `trigger: include`",
+                    project.path
+                ),
+            )),
+            Some(project) if level >= Level::Developer => Ok(project),
+            Some(project) if level >= Level::Reporter => Err(Refusal::new(
+                "insufficient_bridge_permissions",
+                format!(
+                    "{user}, who started this pipeline, may not start one in {}",
+                    project.path
+                ),
+            )),
+            _ => Err(Refusal::new(
+                "downstream_bridge_project_not_found",
+                format!(
+                    "there is no project {path}, or {user}, who started this pipeline, may not see it"
+                ),
+            )),
+        })
+    }
+
+    async fn too_many(&self, above: &[PipelineRow]) -> Result<Option<Refusal>, StoreError> {
+        let root = above.last().map_or(self.pipeline.id, |root| root.id);
+        let size = self.app.store.hierarchy_size(root).await?;
+        let refusal = || {
+            let message = format!(
+                "pipeline #{root} has led to {size} pipelines, and may to {PIPELINES_OF_ONE}"
+            );
+            Refusal::new("reached_max_pipeline_hierarchy_size", message)
+        };
+        Ok((size >= PIPELINES_OF_ONE).then(refusal))
+    }
+
+    fn upstream(&self) -> Upstream {
+        Upstream {
+            project: self.project.id,
+            pipeline: self.pipeline.id,
+            job: self.job.id,
+        }
+    }
+}
+
+/// This pipeline and those above it, from below.
+async fn above(app: &App, pipeline: &PipelineRow) -> Result<Vec<PipelineRow>, StoreError> {
+    let mut all = vec![pipeline.clone()];
+    while let Some(last) = all.last()
+        && all.len() < MOST_ABOVE
+    {
+        match app.store.upstream_of(last).await? {
+            Some((_, next)) => all.push(next),
+            None => break,
+        }
+    }
+    Ok(all)
+}
+
+fn is_child(pipeline: &PipelineRow) -> bool {
+    pipeline.source == Source::ParentPipeline.as_str()
+}
+
+fn numbers(pipelines: &[PipelineRow]) -> String {
+    let numbers: Vec<_> = pipelines.iter().map(|one| format!("#{}", one.id)).collect();
+    numbers.join(", ")
+}
+
+fn goes_round(above: &[PipelineRow]) -> bool {
+    let mut rounds: BTreeMap<(i64, String, &str), usize> = BTreeMap::new();
+    for one in above.iter().filter(|one| !is_child(one)) {
+        let key = (one.project.0, one.git_ref.full(), one.source.as_str());
+        *rounds.entry(key).or_default() += 1;
+    }
+    above.len() >= MOST_ABOVE || rounds.values().any(|&count| count > ROUNDS)
+}
+
+/// What a branch or tag points to; without a name the default branch.
+async fn head(
+    app: &App,
+    project: &Project,
+    name: Option<&str>,
+) -> Result<Result<(GitRef, CommitId), Refusal>, PushError> {
+    let repository = app.repositories.create(&project.id.into()).await?;
+    let wanted: Vec<GitRef> = match name {
+        Some(name) => push::candidates(name),
+        None => vec![repository.default_branch().await?],
+    };
+    let refs = repository.refs().await?;
+    for git_ref in wanted {
+        let full = git_ref.full();
+        if let Some(found) = refs.iter().find(|reference| reference.name == full) {
+            return Ok(Ok((git_ref, found.commit.clone())));
+        }
+    }
+    let name = name.map_or("a default branch".to_owned(), |name| {
+        format!("a branch or tag {name}")
+    });
+    let message = format!("{} does not have {name}", project.path);
+    Ok(Err(Refusal::cannot_be_made(message)))
+}
+
+/// A file that includes what the child is made of; JSON is YAML.
+fn child_file(includes: &[TriggerInclude]) -> Result<String, Refusal> {
+    let mut entries = Vec::new();
+    for include in includes {
+        match include {
+            TriggerInclude::Location { location, inputs } => {
+                let mut entry = place(location);
+                if !inputs.is_empty() {
+                    entry["inputs"] = json!(inputs);
+                }
+                entries.push(entry.to_string());
+            }
+            TriggerInclude::Artifact { path, job, .. } => {
+                return Err(Refusal::cannot_be_made(format!(
+                    "the file {path} is an artifact of {job}, and this server keeps no artifacts yet: \
+                     put the file into the repository and include it by `local`"
+                )));
+            }
+        }
+    }
+    Ok(format!("include:\n- {}\n", entries.join("\n- ")))
+}
+
+fn place(location: &Location) -> Value {
+    match location {
+        Location::Local { path } => json!({ "local": path }),
+        Location::Project {
+            project,
+            git_ref: Some(git_ref),
+            path,
+        } => json!({ "project": project, "ref": git_ref, "file": path }),
+        Location::Project { project, path, .. } => json!({ "project": project, "file": path }),
+        Location::Remote {
+            url,
+            integrity: Some(integrity),
+        } => json!({ "remote": url, "integrity": integrity }),
+        Location::Remote { url, .. } => json!({ "remote": url }),
+        Location::Template { name } => json!({ "template": name }),
+        Location::Component { address } => json!({ "component": address }),
+    }
+}

@@ -1,0 +1,143 @@
+//! Trigger jobs and the pipelines that they started.
+
+use model::{JobId, PipelineId};
+use sqlx::SqliteConnection;
+
+use super::jobs::{Row as JobsRow, rows};
+use super::pipelines::Row;
+use super::{During, JobRow, PipelineRow, Store, StoreError};
+
+impl Store {
+    /// Trigger jobs whose pipeline is to be made: they are pending, or were cancelled while it was made
+    /// and know nothing of it yet.
+    pub(crate) async fn triggers_to_start(&self) -> Result<Vec<JobId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM jobs WHERE status = 'pending' AND is_trigger AND NOT retried
+             UNION
+             SELECT jobs.id FROM pipelines JOIN jobs ON jobs.id = pipelines.upstream_job
+             WHERE jobs.status = 'canceled' AND NOT jobs.retried
+                AND pipelines.status NOT IN ('success', 'failed', 'canceled', 'skipped')",
+        )
+        .fetch_all(&self.read)
+        .await
+        .during("looking for trigger jobs")?;
+        Ok(ids.into_iter().map(JobId).collect())
+    }
+
+    /// Trigger jobs whose pipelines are still to be cancelled.
+    pub(crate) async fn triggers_to_cancel(&self) -> Result<Vec<JobId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM jobs WHERE cancels")
+            .fetch_all(&self.read)
+            .await
+            .during("looking for pipelines to cancel")?;
+        Ok(ids.into_iter().map(JobId).collect())
+    }
+
+    /// Pipelines whose status their trigger job may not have heard of: one of the two has not ended.
+    pub(crate) async fn pipelines_to_follow(&self) -> Result<Vec<PipelineId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT pipelines.id FROM pipelines JOIN jobs ON jobs.id = pipelines.upstream_job
+             WHERE NOT jobs.retried
+                AND (jobs.status NOT IN ('success', 'failed', 'canceled', 'skipped')
+                    OR pipelines.status NOT IN ('success', 'failed', 'canceled', 'skipped'))",
+        )
+        .fetch_all(&self.read)
+        .await
+        .during("looking for pipelines to follow")?;
+        Ok(ids.into_iter().map(PipelineId).collect())
+    }
+
+    /// The pipeline that was made for this attempt of a trigger job.
+    pub(crate) async fn downstream_of(
+        &self,
+        job: JobId,
+    ) -> Result<Option<PipelineRow>, StoreError> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM pipelines WHERE upstream_job = $1")
+            .bind(job.0)
+            .fetch_optional(&self.read)
+            .await
+            .during("reading the pipeline of a trigger job")?;
+        row.map(|row| self.pipeline_row(row)).transpose()
+    }
+
+    /// The pipelines that this pipeline's trigger jobs started, in all their attempts, the oldest first.
+    pub(crate) async fn downstreams(
+        &self,
+        pipeline: PipelineId,
+    ) -> Result<Vec<PipelineRow>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT pipelines.* FROM jobs JOIN pipelines ON pipelines.upstream_job = jobs.id
+             WHERE jobs.pipeline_id = $1 AND jobs.is_trigger ORDER BY pipelines.id",
+        )
+        .bind(pipeline.0)
+        .fetch_all(&self.read)
+        .await
+        .during("reading the pipelines below one")?;
+        rows.into_iter().map(|row| self.pipeline_row(row)).collect()
+    }
+
+    /// The trigger job that a pipeline was made for, with its own pipeline.
+    pub(crate) async fn upstream_of(
+        &self,
+        pipeline: &PipelineRow,
+    ) -> Result<Option<(JobRow, PipelineRow)>, StoreError> {
+        let Some(job) = pipeline.upstream else {
+            return Ok(None);
+        };
+        let Some(job) = self.job(job).await? else {
+            return Ok(None);
+        };
+        let above = self.pipeline(job.pipeline).await?;
+        Ok(above.map(|above| (job, above)))
+    }
+
+    /// How many pipelines there are from this one down, with itself.
+    pub(crate) async fn hierarchy_size(&self, root: PipelineId) -> Result<i64, StoreError> {
+        sqlx::query_scalar(
+            "WITH RECURSIVE tree (id) AS (
+                SELECT $1
+                UNION
+                SELECT pipelines.id FROM tree
+                    JOIN jobs ON jobs.pipeline_id = tree.id AND jobs.is_trigger
+                    JOIN pipelines ON pipelines.upstream_job = jobs.id
+             ) SELECT count(*) FROM tree",
+        )
+        .bind(root.0)
+        .fetch_one(&self.read)
+        .await
+        .during("counting pipelines")
+    }
+
+    /// A pipeline's trigger jobs, in the order of its graph, the newest attempt of each last.
+    pub(crate) async fn triggers(&self, pipeline: PipelineId) -> Result<Vec<JobRow>, StoreError> {
+        let found: Vec<JobsRow> = sqlx::query_as(
+            "SELECT * FROM jobs WHERE pipeline_id = $1 AND is_trigger ORDER BY node, attempt",
+        )
+        .bind(pipeline.0)
+        .fetch_all(&self.read)
+        .await
+        .during("reading a pipeline's trigger jobs")?;
+        rows(found)
+    }
+
+    /// The pipelines of a trigger job have been cancelled.
+    pub(crate) async fn note_canceled(&self, job: JobId) -> Result<(), StoreError> {
+        let mut connection = self.write.acquire().await.during("noting a cancel")?;
+        note_cancel(&mut connection, job, false).await
+    }
+}
+
+/// Part of the transaction that writes an event's outcome.
+pub(super) async fn note_cancel(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    open: bool,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE jobs SET cancels = $2 WHERE id = $1")
+        .bind(job.0)
+        .bind(open)
+        .execute(connection)
+        .await
+        .during("noting a cancel")?;
+    Ok(())
+}
