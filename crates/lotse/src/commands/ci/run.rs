@@ -60,8 +60,9 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
     let mut stops = stops()?;
     workplace::clear_away();
     let workplace = Workplace::make()?;
-    let copy = WorkTree::here()?.copy(workplace.path(), &arguments.what)?;
-    let compiled = compile(&copy, arguments).await?;
+    let tree = WorkTree::here()?;
+    let copy = tree.copy(workplace.path(), &arguments.what)?;
+    let compiled = compile(&tree, &copy, arguments).await?;
     let Some(graph) = &compiled.graph else {
         return Err(facts::refused(&compiled));
     };
@@ -87,7 +88,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
 }
 
 /// Compiles the copy's file, as the server would at that commit.
-async fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
+async fn compile(tree: &WorkTree, copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
     let text = copy.read(CONFIG_FILE)?.ok_or_else(|| {
         Failure::user(format!("the work tree has no {CONFIG_FILE}"))
             .hint("it belongs to the root of the repository, and git must not ignore it")
@@ -102,7 +103,9 @@ async fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure
     input.variables.predefined = subject.variables();
     input.variables.project = arguments.what.settings();
     let elsewhere = &arguments.elsewhere;
-    Ok(elsewhere.compile(input, |path| fetch(copy, path)).await)
+    let compare = |name: &str| tree.compare(name);
+    let compiled = elsewhere.compile(input, |path| fetch(copy, path), compare);
+    Ok(compiled.await)
 }
 
 fn fetch(copy: &Copy, path: &str) -> Fetched {

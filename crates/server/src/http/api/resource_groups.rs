@@ -10,7 +10,7 @@ use pipeline::{ProcessMode, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{PageQuery, job_json, part, pending_reasons};
+use super::{PageQuery, jobs_json, part};
 use crate::App;
 use crate::auth::Level;
 use crate::http::{ApiError, Authenticated};
@@ -80,11 +80,11 @@ async fn upcoming(
     find(&app, &project, &key).await?;
     let mut jobs = app.store.jobs_of_group(project.id, &key).await?;
     jobs.retain(|job: &JobRow| job.status == Status::WaitingForResource);
-    let reasons = pending_reasons(&app, &jobs).await?;
     let mut items = Vec::with_capacity(jobs.len());
-    for (job, reason) in jobs.iter().zip(reasons) {
+    for job in &jobs {
         if let Some(pipeline) = app.store.pipeline(job.pipeline).await? {
-            items.push(job_json(&app, &project, &pipeline, job, reason));
+            let job = std::slice::from_ref(job);
+            items.extend(jobs_json(&app, &project, &pipeline, job).await?);
         }
     }
     Ok(part(items, paging.page()))
