@@ -21,7 +21,7 @@ async fn parts(lotse: &Lotse) -> Repository {
     parts.write("ci/base.yml", ".base: {variables: {OF: first}}\n");
     let component = |version: &str| {
         format!(
-            "spec:\n  inputs:\n    to: {{}}\n---\nto $[[ inputs.to ]]:\n  script: [echo {version}]\n"
+            "spec:\n  component: [version]\n  inputs:\n    to: {{}}\n---\nto $[[ inputs.to ]]:\n  script: [echo {version}, echo found $[[ component.version ]]]\n"
         )
     };
     for version in ["1.0.0", "1.2.0", "2.0.0-rc1"] {
@@ -60,6 +60,7 @@ async fn other_projects_files_and_components_are_part_of_the_pipeline() {
         // The local include of the other project is read at the same commit.
         ("build", "echo built", "built by first"),
         ("to prod", "echo 1.2.0", "1.2.0"),
+        ("to prod", "echo found", "found 1.2.0"),
         ("to test", "echo 2.0.0", "2.0.0-rc1"),
     ] {
         let log = lotse.log("site/web", done.job_id(job)).await;
