@@ -279,6 +279,14 @@ impl<'l> Loader<'l> {
     fn local(&mut self, path: &str, span: Span) -> Vec<Location> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
         if let Home::Project { project, git_ref } = &self.home {
+            if path.contains('*') {
+                let message = format!(
+                    "`{path}`: a pattern means files of the pipeline's own repository, and this file is of `{project}`"
+                );
+                let problem = Problem::error("include", span, message);
+                self.report.add(problem.hint("name each file"));
+                return Vec::new();
+            }
             return vec![Location::Project {
                 project: project.clone(),
                 git_ref: git_ref.clone(),
