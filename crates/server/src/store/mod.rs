@@ -5,6 +5,7 @@
 //! transaction; what belongs together is written together. Writes go through a single connection, so
 //! none waits for a lock held by another; reads have connections of their own (write-ahead log).
 
+mod artifacts;
 mod downstream;
 mod error;
 mod jobs;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use artifacts::{ArtifactRow, NewArtifact};
 pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
 pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
@@ -32,9 +34,10 @@ pub(crate) use vault::Vault;
 
 /// What makes each version of the schema from the one before, the first from nothing. SQLite's
 /// `user_version` counts those that were carried out; what was released once stays as it is.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("schema.sql"),
     include_str!("schema/downstream.sql"),
+    include_str!("schema/artifacts.sql"),
 ];
 
 /// The database.
