@@ -25,6 +25,7 @@ pub(crate) fn look(drafts: &[Draft], context: &Context<'_>, report: &mut Report)
             eval_over_ssh(line, report);
         }
         image::look(draft, report);
+        image::look_at_pushes(&lines, report);
         if !dotenv {
             undefined::look(draft, &lines, context, report);
         }
@@ -114,15 +115,7 @@ fn password(one: &Line<'_>, report: &mut Report) {
 
 /// A failing line in the file goes unnoticed, and quotes in it break.
 fn eval_over_ssh(one: &Line<'_>, report: &mut Report) {
-    if !one.text.contains("eval") {
-        return;
-    }
-    let words = line::words(one.text);
-    let ssh = words.iter().position(|word| *word == "ssh");
-    let evals = words
-        .iter()
-        .any(|word| word.trim_start_matches(['"', '\'']) == "eval");
-    if ssh.is_some() && evals && (one.text.contains("$(cat") || one.text.contains("$(<")) {
+    if line::evals_a_file_over_ssh(one.text) {
         let message = "a file is passed through `eval` over ssh: quotes in it break, and only its last command's failure is seen";
         report.add(
             Problem::danger("eval-over-ssh", one.span, message)

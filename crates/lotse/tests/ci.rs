@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -72,6 +73,56 @@ fn lint_of_standard_input_and_of_no_file() {
         text(&absent.stderr).contains(".gitlab-ci.yml"),
         "{absent:?}"
     );
+}
+
+/// The example's files have the form that the site had; so have the seed's, which are not always
+/// there.
+#[test]
+fn lint_names_the_dangers_of_the_old_form() {
+    let service = [("eval-over-ssh", 2), ("moving-tag", 1)];
+    let site = [("deploy-after-failure", 1), ("prune-volumes", 2)];
+    let echoed = ("password-argument", 2);
+    let on_the_command_line = ("password-argument", 3);
+    for (file, expected) in [
+        ("examples/tugraz/cache", service.to_vec()),
+        ("examples/tugraz/rabbitmq", service.to_vec()),
+        ("examples/tugraz/postgresql", service.to_vec()),
+        ("examples/tugraz/elasticsearch", service.to_vec()),
+        ("examples/tugraz/exim4", [&service[..], &[echoed]].concat()),
+        ("examples/tugraz/nginx", vec![("moving-tag", 1)]),
+        ("examples/tugraz/repository", site.to_vec()),
+        (
+            "../shared/seed/exim4",
+            [&service[..], &[on_the_command_line]].concat(),
+        ),
+        ("../shared/seed/repository", site.to_vec()),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(file);
+        if file.starts_with("../shared") && !folder.exists() {
+            eprintln!("skipped: {file} is not there");
+            continue;
+        }
+        let output = lotse(&folder, &["lint", "--format", "json"], "");
+        assert_eq!(output.status.code(), Some(0), "{file}: {output:?}");
+        let expected = expected
+            .into_iter()
+            .map(|(code, count)| (code.to_owned(), count));
+        assert_eq!(dangers(&output), expected.collect(), "{file}");
+    }
+}
+
+/// How often each is named. Without the project's variables, all of them are undefined.
+fn dangers(output: &Output) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for problem in parsed(output).as_array().unwrap() {
+        let code = problem["code"].as_str().unwrap();
+        if code != "undefined-variable" {
+            *found.entry(code.to_owned()).or_default() += 1;
+        }
+    }
+    found
 }
 
 #[test]

@@ -44,7 +44,9 @@ fn deploy(draft: &Draft) -> Option<Deploy<'_>> {
         line::is_compose(one.text, "up")
             && (line::has_flag(one.text, "-d") || line::has_flag(one.text, "--detach"))
     };
-    let at = lines.iter().rposition(starts)?;
+    let Some(at) = lines.iter().rposition(starts) else {
+        return deploy_over_ssh(draft, &lines);
+    };
     let looks = |one: &Line<'_>| {
         let words = ["curl", "wget", "--wait", "health", "inspect", "nc "];
         words.iter().any(|word| one.text.contains(word))
@@ -53,6 +55,18 @@ fn deploy(draft: &Draft) -> Option<Deploy<'_>> {
         draft,
         up: lines[at].span,
         checked: lines[at..].iter().any(looks),
+    })
+}
+
+/// Whether the script looks at what it has started is not known.
+fn deploy_over_ssh<'d>(draft: &'d Draft, lines: &[Line<'_>]) -> Option<Deploy<'d>> {
+    let mut deploys = lines
+        .iter()
+        .filter(|one| line::evals_a_file_over_ssh(one.text));
+    Some(Deploy {
+        draft,
+        up: deploys.next()?.span,
+        checked: true,
     })
 }
 

@@ -41,6 +41,33 @@ pub(crate) fn is_compose(line: &str, command: &str) -> bool {
     })
 }
 
+/// `ssh HOST "eval '$(cat FILE)'"`.
+pub(crate) fn evals_a_file_over_ssh(line: &str) -> bool {
+    if !line.contains("eval") {
+        return false;
+    }
+    let words = words(line);
+    let evals = |word: &&str| word.trim_start_matches(['"', '\'']) == "eval";
+    words.contains(&"ssh")
+        && words.iter().any(evals)
+        && (line.contains("$(cat") || line.contains("$(<"))
+}
+
+/// The image that the line pushes, without quotes.
+pub(crate) fn pushed_image(line: &str) -> Option<String> {
+    let words = words(line);
+    let at = words.windows(2).position(|pair| {
+        matches!(clean(pair[0]), "docker" | "podman" | "buildah") && clean(pair[1]) == "push"
+    })?;
+    let rest = words[at + 2..].iter();
+    let mut rest = rest.take_while(|word| !matches!(**word, "&&" | "||" | ";" | "|"));
+    let image = rest.find(|word| !word.starts_with('-'))?;
+    let all = words
+        .iter()
+        .any(|word| matches!(*word, "-a" | "--all-tags"));
+    (!all).then(|| clean(image).replace(['"', '\''], ""))
+}
+
 /// How to mend a line that has a password among its arguments.
 pub(crate) fn password_argument(line: &str) -> Option<String> {
     if !["login", "ssh", "curl"]
@@ -136,6 +163,23 @@ mod tests {
             ("mkdir -p login", false),
         ] {
             assert_eq!(password_argument(line).is_some(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn pushes() {
+        for (line, expected) in [
+            (
+                "docker push \"$CI_REGISTRY_IMAGE\"",
+                Some("$CI_REGISTRY_IMAGE"),
+            ),
+            ("docker push --quiet \"$I\":$T && echo done", Some("$I:$T")),
+            ("cd x; podman push a/b:1;", Some("a/b:1")),
+            ("docker push --all-tags a/b", None),
+            ("docker push", None),
+            ("git push docker", None),
+        ] {
+            assert_eq!(pushed_image(line).as_deref(), expected, "{line}");
         }
     }
 

@@ -8,9 +8,13 @@
 mod by_hand;
 mod demo;
 mod laptop;
+mod power;
 mod second_form;
 mod seed;
+mod services;
 mod site;
+mod ssh_flow;
+mod standing;
 mod visitors;
 
 /// Whether hosts can be made here; says so when not.

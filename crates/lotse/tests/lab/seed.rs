@@ -7,9 +7,22 @@ use std::process::Command;
 use serde_json::json;
 use testkit::lotse::Repository;
 
-use crate::site::{REGISTRY, Stage};
+use crate::site::{Scene, Stage};
 
 const PROJECT: &str = "invenio/repository";
+/// The name that the seed's images carry.
+const REGISTRY: &str = "registry.gitlab.tugraz.at";
+const JOBS: [&str; 3] = ["build_prod", "prod_one-deploy", "prod_two-deploy"];
+const SCENE: Scene = Scene {
+    name: "seed",
+    registry: REGISTRY,
+    hosts: &["build", "prod01", "prod02"],
+    runners: &[
+        ("build", "shell"),
+        ("prod01", "prod01"),
+        ("prod02", "prod02"),
+    ],
+};
 
 /// Of the application only this is ours: an image that is built without anything from outside.
 const DOCKERFILE: &str =
@@ -26,7 +39,7 @@ async fn the_seeds_own_files_bring_a_tag_to_both_web_servers() {
     if !crate::has_root() {
         return;
     }
-    let stage = Stage::set("seed").await;
+    let stage = Stage::set(&SCENE).await;
     let program = compile_stand_in(stage.lotse.data());
     stage.prepare(&program).await;
 
@@ -47,7 +60,7 @@ async fn the_seeds_own_files_bring_a_tag_to_both_web_servers() {
     let first = push_tag(&repository, "v1.0.0").await;
     stage.succeeds(PROJECT, first).await;
     stage.serves("one").await;
-    stage.ran_in_order(first).await;
+    stage.ran_in_order(PROJECT, first, &JOBS).await;
 
     repository.write("VERSION", "two");
     repository.commit("a newer version").await;
@@ -97,31 +110,9 @@ impl Stage {
         fs_err::write(folder.path().join("Dockerfile"), FRONTEND).unwrap();
         let image = format!("{REGISTRY}/invenio/nginx:prod");
         let context = folder.path().to_str().unwrap();
-        self.docker(&[
-            "login",
-            "--username",
-            "root",
-            "--password",
-            self.lotse.token(),
-            REGISTRY,
-        ]);
+        self.docker_login(REGISTRY);
         self.docker(&["build", "--tag", &image, context]);
         self.docker(&["push", &image]);
-    }
-
-    fn docker(&self, arguments: &[&str]) {
-        let output = Command::new("/usr/bin/docker")
-            .args(arguments)
-            .env(
-                "DOCKER_HOST",
-                format!("unix://{}", self.host("build").docker_socket().display()),
-            )
-            .env("DOCKER_CONFIG", self.lotse.data().join("docker"))
-            .env("DOCKER_BUILDKIT", "0")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "docker {}: {text}", arguments[0]);
     }
 
     async fn serves(&self, version: &str) {
@@ -134,22 +125,6 @@ impl Stage {
                     "{host}"
                 );
             }
-        }
-    }
-
-    /// Each stage began after the one before had ended.
-    async fn ran_in_order(&self, pipeline: i64) {
-        let snapshot = self.lotse.pipeline(PROJECT, pipeline).await;
-        let time = |job: &str, key: &str| snapshot.job(job)[key].as_str().unwrap().to_owned();
-        for (before, after) in [
-            ("build_prod", "prod_one-deploy"),
-            ("prod_one-deploy", "prod_two-deploy"),
-        ] {
-            assert!(
-                time(before, "finished_at") <= time(after, "started_at"),
-                "{}",
-                snapshot.summary()
-            );
         }
     }
 }

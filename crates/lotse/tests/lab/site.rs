@@ -1,17 +1,27 @@
-//! A lab of three hosts with a server and three runners: the stage on which a tag becomes a site.
+//! A lab of hosts with a server and runners: the stage on which a push becomes a site.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lab::{Detached, Host, Invocation, Lab, Spec, Throwaway};
 use serde_json::json;
-use testkit::lotse::{Lotse, Setup};
+use testkit::lotse::{Lotse, Setup, Snapshot};
 
 /// How long a pipeline with builds and deploys may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The name that the seed's images carry.
-pub(crate) const REGISTRY: &str = "registry.gitlab.tugraz.at";
+/// What a stage is to have.
+pub(crate) struct Scene {
+    /// The lab's name begins with it.
+    pub(crate) name: &'static str,
+    /// The server's registry, as images name it.
+    pub(crate) registry: &'static str,
+    /// The hosts; one named `build` has an engine for [`Stage::docker`].
+    pub(crate) hosts: &'static [&'static str],
+    /// Hosts with a runner, and its tag.
+    pub(crate) runners: &'static [(&'static str, &'static str)],
+}
 
 pub(crate) struct Stage {
     pub(crate) lab: Throwaway,
@@ -20,16 +30,16 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Hosts `build`, `prod01`, `prod02`; the server listens on the lab's gateway, port 80, so that
-    /// [`REGISTRY`] without a port means its registry.
-    pub(crate) async fn set(name: &str) -> Self {
+    /// The server listens on the lab's gateway, port 80, so that the registry's name without a port
+    /// means it.
+    pub(crate) async fn set(scene: &Scene) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let name = format!("{name}-{}", std::process::id());
+        let name = format!("{}-{}", scene.name, std::process::id());
         let mut spec = Spec::new(name.parse().unwrap())
             .folder(folder.path().join("lab"))
-            .alias(format!("{REGISTRY}=gateway").parse().unwrap())
-            .insecure_registry(REGISTRY.parse().unwrap());
-        for host in ["build", "prod01", "prod02"] {
+            .alias(format!("{}=gateway", scene.registry).parse().unwrap())
+            .insecure_registry(scene.registry.parse().unwrap());
+        for host in scene.hosts {
             spec = spec.host(host.parse().unwrap());
         }
         let lab = tokio::task::spawn_blocking(move || Lab::up(&spec))
@@ -46,7 +56,7 @@ impl Stage {
             "--url",
             &format!("http://{gateway}"),
             "--registry",
-            REGISTRY,
+            scene.registry,
         ];
         let lotse = Lotse::start_with(
             binary,
@@ -61,11 +71,7 @@ impl Stage {
             lotse,
             _folder: folder,
         };
-        for (host, tag) in [
-            ("build", "shell"),
-            ("prod01", "prod01"),
-            ("prod02", "prod02"),
-        ] {
+        for (host, tag) in scene.runners {
             stage.start_runner(host, tag).await;
         }
         stage
@@ -121,15 +127,39 @@ impl Stage {
         text
     }
 
+    /// The ordinary `docker`, on the build host's engine.
+    pub(crate) fn docker(&self, arguments: &[&str]) {
+        self.run(Path::new("/usr/bin/docker"), arguments);
+    }
+
+    /// A program of this machine that uses the build host's engine.
+    pub(crate) fn run(&self, program: &Path, arguments: &[&str]) {
+        let socket = self.host("build").docker_socket();
+        let output = Command::new(program)
+            .args(arguments)
+            .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+            .env("DOCKER_CONFIG", self.lotse.data().join("docker"))
+            .env("DOCKER_BUILDKIT", "0")
+            .output()
+            .unwrap();
+        let text = testkit::dockerd::text_of(&output);
+        let program = program.display();
+        assert!(
+            output.status.success(),
+            "{program} {}: {text}",
+            arguments[0]
+        );
+    }
+
+    /// [`Stage::docker`] may push to the registry from now on.
+    pub(crate) fn docker_login(&self, registry: &str) {
+        let token = self.lotse.token();
+        self.docker(&["login", "--username", "root", "--password", token, registry]);
+    }
+
     /// Waits for a pipeline's end; unless it is a success, the logs of its jobs are shown.
     pub(crate) async fn succeeds(&self, project: &str, pipeline: i64) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut snapshot = self.lotse.pipeline(project, pipeline).await;
-        while !snapshot.has_ended() {
-            assert!(Instant::now() < deadline, "still {}", snapshot.summary());
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            snapshot = self.lotse.pipeline(project, pipeline).await;
-        }
+        let snapshot = self.ended(project, pipeline).await;
         if snapshot.status() == "success" {
             return;
         }
@@ -138,6 +168,32 @@ impl Stage {
             eprintln!("--- {} ({})\n{log}", job["name"], job["status"]);
         }
         panic!("{}", snapshot.summary());
+    }
+
+    /// Waits for a pipeline's end.
+    pub(crate) async fn ended(&self, project: &str, pipeline: i64) -> Snapshot {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let snapshot = self.lotse.pipeline(project, pipeline).await;
+            if snapshot.has_ended() {
+                return snapshot;
+            }
+            assert!(Instant::now() < deadline, "still {}", snapshot.summary());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Each of these jobs began after the one before had ended.
+    pub(crate) async fn ran_in_order(&self, project: &str, pipeline: i64, jobs: &[&str]) {
+        let snapshot = self.lotse.pipeline(project, pipeline).await;
+        let time = |job: &str, key: &str| snapshot.job(job)[key].as_str().unwrap().to_owned();
+        for pair in jobs.windows(2) {
+            assert!(
+                time(pair[0], "finished_at") <= time(pair[1], "started_at"),
+                "{}",
+                snapshot.summary()
+            );
+        }
     }
 
     /// What a host answers on port 8080; containers need a moment after `up -d`.

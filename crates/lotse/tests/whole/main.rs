@@ -13,6 +13,7 @@ mod killed;
 mod pages;
 mod refused;
 mod start;
+mod superseded;
 mod variables;
 
 use testkit::lotse::Lotse;

@@ -5,6 +5,7 @@ mod jobs;
 mod pipelines;
 mod projects;
 mod repository;
+mod resource_groups;
 mod runners;
 mod tokens;
 mod variables;
@@ -36,6 +37,7 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .merge(jobs::router())
         .merge(artifacts::router())
         .merge(repository::router())
+        .merge(resource_groups::router())
         .merge(runners::router())
         .merge(tokens::router())
         .layer(link_next)

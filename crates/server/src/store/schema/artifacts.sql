@@ -1,4 +1,4 @@
--- Version 3: what jobs leave behind. The files lie beside the database, one for each row.
+-- Version 5: what jobs leave behind. The files lie beside the database, one for each row.
 
 -- `kind` is archive, or the kind of a report.
 CREATE TABLE artifacts (
