@@ -310,6 +310,27 @@ async fn remote_files_and_templates_within_their_bounds() {
     }
 }
 
+#[tokio::test]
+async fn a_host_that_never_answers_holds_a_push_up_for_a_while_only() {
+    let lotse = Lotse::start_with(
+        env!("CARGO_BIN_EXE_lotse"),
+        Setup {
+            arguments: vec!["--allow-local-includes".into()],
+            ..Setup::default()
+        },
+    )
+    .await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let site = lotse.repository("site/web").await;
+    let ci = format!("include: [http://{address}/a.yml, http://{address}/b.yml]\n");
+    site.commit_ci(&ci, "first").await;
+    let pushed = site.push(&["main"]).await;
+    let late = "it has not come within 10 seconds";
+    assert_eq!(pushed.remote.matches(late).count(), 2, "{}", pushed.remote);
+    drop(silent);
+}
+
 /// `compare_to` compares with where the ref and the commit parted, on new branches and tags too.
 #[tokio::test]
 async fn changes_against_another_ref() {
