@@ -61,6 +61,8 @@ pub(crate) enum PushError {
     Store(#[source] crate::store::StoreError),
     #[error("the pipeline cannot be made")]
     Engine(#[source] EngineError),
+    #[error("the compiler has failed")]
+    Compiler(#[source] tokio::task::JoinError),
     #[error("{git_ref} names no commit")]
     NoCommit { git_ref: GitRef },
 }
@@ -296,7 +298,8 @@ pub(crate) async fn make(
     let reader = Reader::of(&app.store, wanted.user, &wanted.project.path).await?;
     let compiled = Includes::new(app, repository, wanted.commit, reader)
         .compile(input)
-        .await;
+        .await
+        .map_err(PushError::Compiler)?;
     keep(app, &wanted, &facts, &compiled).await
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Project {
     #[serde(default)]
     pub(crate) web_url: String,
     #[serde(default)]
+    pub(crate) auto_cancel_pending_pipelines: Option<String>,
+    #[serde(default)]
     pub(crate) created_at: Option<String>,
 }
 
