@@ -8,6 +8,7 @@
 mod by_hand;
 mod demo;
 mod laptop;
+mod mail;
 mod second_form;
 mod seed;
 mod site;
