@@ -3,7 +3,8 @@
 .PHONY: help demo demo-down build release test test-release lint bench setup
 
 help:
-	@echo "make demo           a tag becomes a running site, on throwaway hosts on this machine (root)"
+	@echo "make demo           pushes become a running site with its services, on throwaway hosts on this machine"
+	@echo "                    (root); DEMO=web make demo: two web servers alone"
 	@echo "make demo-down      ends the demo and removes all of it"
 	@echo "make release        the program as one static file"
 	@echo "make test           all tests (those of the lab need root)"

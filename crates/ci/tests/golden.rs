@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ci::{Changes, Compiled, Fetched, Input, Job, Location, Missing, Origin, Purpose};
+use ci::{Changes, Comparison, Compiled, Fetched, Input, Job, Location, Missing, Origin, Purpose};
 use model::{GitRef, Variable};
 use regex::Regex;
 use serde_json::Value;
@@ -137,13 +137,16 @@ fn input(main: &str, others: &BTreeMap<String, String>) -> Input {
             "source" => input.source = value.parse().unwrap(),
             "purpose" => input.purpose = Purpose::Check,
             "changes" => input.changes = Changes::Files(list()),
+            "no ref" => {
+                input
+                    .comparisons
+                    .insert(value.to_owned(), Comparison::NoRef);
+            }
             "compared" => {
                 let (name, files) = value.split_once('=').unwrap();
                 let files = files.split(", ").map(str::to_owned).collect();
-                input.changes = Changes::Compared {
-                    files: Vec::new(),
-                    refs: BTreeMap::from([(name.to_owned(), files)]),
-                };
+                let files = Comparison::Files(files);
+                input.comparisons.insert(name.to_owned(), files);
             }
             "tree" => input.tree = Some(list()),
             "setting" => input.variables.project.push(variable(value)),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::{io, process::ExitStatus};
 
 use crate::name::{HostName, LabName};
+use crate::share::SharePath;
 
 /// Why an operation on a lab failed. `Display` says what and where; [`Error::hint`] the mend.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +136,24 @@ pub enum Error {
         /// Where it shall point to.
         target: String,
     },
+    /// A folder is to be shared with a host that the lab has not.
+    #[error("{path} is to be shared with {host}, which is no host of the lab")]
+    ShareHost {
+        /// The shared folder.
+        path: SharePath,
+        /// The host that is not there.
+        host: HostName,
+    },
+    /// A host gets its shared folders when it starts.
+    #[error("{host} runs without the shared folder {path}")]
+    ShareTooLate {
+        /// The lab's name.
+        lab: LabName,
+        /// The host's name.
+        host: HostName,
+        /// The shared folder.
+        path: SharePath,
+    },
     /// The host is down.
     #[error("the host {host} of the lab {lab} is not running")]
     HostDown {
@@ -205,6 +224,9 @@ impl Error {
                 format!("make it: lotse lab up --name {name} --host HOST")
             }
             Self::NoHosts { .. } => "name at least one: --host build".into(),
+            Self::ShareTooLate { lab, host, .. } => format!(
+                "switch it off and on: lotse lab stop --name {lab} {host} && lotse lab up --name {lab}"
+            ),
             Self::HostDown { lab, .. } => format!("start it again: lotse lab up --name {lab}"),
             Self::Unkillable { .. } => "try `lotse lab down` again in a minute".into(),
             _ => return None,

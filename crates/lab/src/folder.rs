@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::name::{HostName, LabName};
 use crate::record::Record;
+use crate::share::SharePath;
 use crate::tool::Tools;
 use crate::{Error, Result};
 
@@ -87,6 +88,7 @@ impl Folder {
             "hosts",
             "keys",
             "share",
+            "shares",
             "names",
             "names.new",
             "names.log",
@@ -191,6 +193,11 @@ impl Folder {
     /// The part that every host sees as `/lab`, read-only.
     pub fn shared(&self) -> PathBuf {
         self.0.join("share")
+    }
+
+    /// A folder that several hosts have in common, on this machine.
+    pub(crate) fn share(&self, path: &SharePath) -> PathBuf {
+        self.0.join("shares").join(path.folder_name())
     }
 
     fn record_path(&self) -> PathBuf {

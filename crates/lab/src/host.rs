@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use crate::name::{HostName, LabName, ServiceName};
 use crate::process::{Mark, end_all, first_of_namespace};
 use crate::record::{HostRecord, Record};
 use crate::service::{Service, Started, tail};
+use crate::share::SharePath;
 use crate::subnet::Subnet;
 use crate::tool::Tools;
 use crate::{Error, Result, engine, link, tool};
@@ -213,9 +214,10 @@ impl Host {
             Some(first) => first,
             None => {
                 started.push("host");
-                self.boot()?
+                self.boot(&lab.shares_of(self.name()))?
             }
         };
+        self.check_shares(first, lab)?;
         link::attach(tools, self.subnet, self.record.seat, first)?;
         let settings_changed = self.write_files(lab, first)?;
         let sshd = Service {
@@ -245,7 +247,29 @@ impl Host {
         Ok(started)
     }
 
-    fn boot(&self) -> Result<Pid> {
+    /// Each shared folder is there; a host gets them when it starts.
+    fn check_shares(&self, first: Pid, lab: &Record) -> Result<()> {
+        let identity = |path: &Path| {
+            let metadata = fs_err::metadata(path).ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        let is_there = |path: &SharePath| {
+            let seen = format!("/proc/{}/root{path}", first.as_raw_nonzero());
+            let shared = identity(&self.folder.share(path));
+            shared.is_some() && shared == identity(Path::new(&seen))
+        };
+        let shares = lab.shares_of(self.name());
+        match shares.into_iter().find(|path| !is_there(path)) {
+            Some(path) => Err(Error::ShareTooLate {
+                lab: self.lab.clone(),
+                host: self.name().clone(),
+                path: path.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn boot(&self, shares: &[&SharePath]) -> Result<Pid> {
         let start = Mark::Start(self.lab.clone(), self.name().clone());
         self.folder.make_host(self.name())?;
         let lock = end(&self.folder, &self.lab, self.name())?;
@@ -278,6 +302,11 @@ impl Host {
             self.folder.path().as_os_str(),
             OsStr::new(self.name().as_str()),
         ]);
+        for path in shares {
+            let folder = self.folder.share(path);
+            fs_err::create_dir_all(&folder).map_err(Error::file("make a shared folder"))?;
+            command.arg(path.as_str()).arg(folder);
+        }
         command.stdin(lock).stdout(Stdio::piped()).stderr(err);
         let mut child = command.spawn().map_err(tool::start_failed(&command))?;
         let mut line = String::new();

@@ -5,6 +5,7 @@
 # a process of the host is left.
 set -eu
 mark=$1host/$4 host=$2 lab=$3 name=$4
+shift 4
 root=$host/root
 
 echo "$name" >/proc/sys/kernel/hostname
@@ -23,6 +24,12 @@ done
 for folder in /root /home /tmp /var/tmp /storage /srv /mnt /media /etc/docker /etc/ssh /var/lib/containerd; do
     mkdir -p "$host/private$folder" "$root$folder"
     mount --bind "$host/private$folder" "$root$folder"
+done
+# What is left of the arguments: folders that hosts have in common, each with its place on the machine.
+while [ $# -gt 0 ]; do
+    mkdir -p "$root$1"
+    mount --bind "$2" "$root$1"
+    shift 2
 done
 chmod 700 "$root/root" "$root/etc/docker"
 chmod 1777 "$root/tmp" "$root/var/tmp"

@@ -146,6 +146,16 @@ impl Lab {
         }
     }
 
+    /// Switches a host off as if its power were cut. Its files stay, and `up` switches it on again.
+    ///
+    /// # Errors
+    /// Fails if the lab has no such host, or if a process of it does not end.
+    pub fn stop(&self, name: &str) -> Result<()> {
+        let host = self.host(name)?;
+        let _lock = self.folder.lock()?;
+        host::end(&self.folder, self.name(), host.name()).map(drop)
+    }
+
     /// Takes the lab down when the value goes.
     pub fn throwaway(self) -> Throwaway {
         Throwaway(self)

@@ -26,6 +26,7 @@ mod process;
 mod progress;
 mod record;
 mod service;
+mod share;
 mod spec;
 mod subnet;
 mod tool;
@@ -39,6 +40,7 @@ pub use name::{
 };
 pub use progress::Progress;
 pub use service::Started;
+pub use share::{Share, SharePath};
 pub use spec::Spec;
 pub use subnet::Subnet;
 

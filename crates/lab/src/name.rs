@@ -15,6 +15,13 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
+impl InvalidName {
+    pub(crate) fn new(kind: &'static str, text: &str, rule: &'static str) -> Self {
+        let text = text.chars().take(100).collect();
+        Self { kind, text, rule }
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $is_valid:path, $rule:literal) => {
         $(#[$doc])*
@@ -36,7 +43,7 @@ macro_rules! name {
                 if $is_valid(text) {
                     Ok(Self(text.to_owned()))
                 } else {
-                    Err(InvalidName { kind: $kind, text: text.chars().take(100).collect(), rule: $rule })
+                    Err(InvalidName::new($kind, text, $rule))
                 }
             }
         }
@@ -132,11 +139,11 @@ impl FromStr for Alias {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let (name, target) = text.split_once('=').ok_or_else(|| InvalidName {
-            kind: "the alias",
-            text: text.chars().take(100).collect(),
-            rule: "must read NAME=ADDRESS, where ADDRESS is an IPv4 address, `gateway` or a host's name",
-        })?;
+        let rule =
+            "must read NAME=ADDRESS, where ADDRESS is an IPv4 address, `gateway` or a host's name";
+        let (name, target) = text
+            .split_once('=')
+            .ok_or_else(|| InvalidName::new("the alias", text, rule))?;
         let target = match target.parse::<Ipv4Addr>() {
             Ok(address) => AliasTarget::Address(address),
             Err(_) if target == "gateway" => AliasTarget::Gateway,

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Alias, AliasTarget, HostName, LabName, RegistryName};
+use crate::share::{Share, SharePath};
 use crate::subnet::{SEATS, Seat, Subnet};
 use crate::{Error, Result, Spec};
 
@@ -24,6 +25,8 @@ pub(crate) struct Record {
     pub(crate) subnet: Option<Subnet>,
     pub(crate) hosts: Vec<HostRecord>,
     pub(crate) aliases: Vec<Alias>,
+    #[serde(default)]
+    pub(crate) shares: Vec<Share>,
     pub(crate) insecure_registries: Vec<RegistryName>,
 }
 
@@ -34,6 +37,7 @@ impl Record {
             subnet: None,
             hosts: Vec::new(),
             aliases: Vec::new(),
+            shares: Vec::new(),
             insecure_registries: Vec::new(),
         }
     }
@@ -46,6 +50,9 @@ impl Record {
         for alias in &spec.aliases {
             self.aliases.retain(|known| known.name != alias.name);
             self.aliases.push(alias.clone());
+        }
+        for share in &spec.shares {
+            self.add_share(share);
         }
         for registry in &spec.insecure_registries {
             if !self.insecure_registries.contains(registry) {
@@ -70,6 +77,31 @@ impl Record {
         Ok(())
     }
 
+    fn add_share(&mut self, share: &Share) {
+        match self
+            .shares
+            .iter_mut()
+            .find(|known| known.path == share.path)
+        {
+            Some(known) => {
+                let is_new = |host: &&HostName| !known.hosts.contains(host);
+                let new: Vec<_> = share.hosts.iter().filter(is_new).cloned().collect();
+                known.hosts.extend(new);
+            }
+            None => self.shares.push(share.clone()),
+        }
+    }
+
+    /// The folders that a host has in common with others.
+    pub(crate) fn shares_of(&self, host: &HostName) -> Vec<&SharePath> {
+        let has = |share: &&Share| share.hosts.contains(host);
+        self.shares
+            .iter()
+            .filter(has)
+            .map(|share| &share.path)
+            .collect()
+    }
+
     fn check(&self) -> Result<()> {
         if self.hosts.is_empty() {
             return Err(Error::NoHosts {
@@ -77,6 +109,14 @@ impl Record {
             });
         }
         let is_known = |name: &HostName| self.hosts.iter().any(|host| host.name == *name);
+        for share in &self.shares {
+            if let Some(host) = share.hosts.iter().find(|host| !is_known(host)) {
+                return Err(Error::ShareHost {
+                    path: share.path.clone(),
+                    host: host.clone(),
+                });
+            }
+        }
         match self
             .aliases
             .iter()
@@ -162,6 +202,20 @@ mod tests {
         assert!(matches!(
             add(&["a"], &["x.example=b"]),
             Err(Error::AliasTarget { .. })
+        ));
+    }
+
+    #[test]
+    fn a_share_gets_further_hosts_that_the_lab_has() {
+        let mut record = Record::new("demo".parse().unwrap());
+        let share = |text: &str| spec(&["one", "two"], &[]).share(text.parse().unwrap());
+        record.add(&share("/storage=one")).unwrap();
+        record.add(&share("/storage=two,one")).unwrap();
+        assert_eq!(record.shares, ["/storage=one,two".parse().unwrap()]);
+        assert_eq!(record.shares_of(&"two".parse().unwrap()).len(), 1);
+        assert!(matches!(
+            record.add(&share("/storage=three")),
+            Err(Error::ShareHost { .. })
         ));
     }
 }

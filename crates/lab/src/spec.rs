@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::name::{Alias, HostName, LabName, RegistryName};
+use crate::share::Share;
 
 /// A lab to bring up. Bringing it up again adds what is new and takes nothing away.
 #[derive(Clone, Debug)]
@@ -11,6 +12,7 @@ pub struct Spec {
     pub(crate) folder: PathBuf,
     pub(crate) hosts: Vec<HostName>,
     pub(crate) aliases: Vec<Alias>,
+    pub(crate) shares: Vec<Share>,
     pub(crate) insecure_registries: Vec<RegistryName>,
 }
 
@@ -23,6 +25,7 @@ impl Spec {
             folder,
             hosts: Vec::new(),
             aliases: Vec::new(),
+            shares: Vec::new(),
             insecure_registries: Vec::new(),
         }
     }
@@ -42,6 +45,12 @@ impl Spec {
     /// Adds a name that hosts and containers resolve.
     pub fn alias(mut self, alias: Alias) -> Self {
         self.aliases.push(alias);
+        self
+    }
+
+    /// Adds a folder that several hosts have in common; a host gets it when it starts.
+    pub fn share(mut self, share: Share) -> Self {
+        self.shares.push(share);
         self
     }
 

@@ -1,5 +1,6 @@
 //! The files that a CI file includes, from wherever they are: this repository, other projects and
-//! components of this server, the folder of templates, any address.
+//! components of this server, the folder of templates, any address. And what its commit changed against
+//! other refs, which is asked for in the same way.
 //!
 //! Files of other projects are read with the rights of whoever started the pipeline. The bounds on number,
 //! nesting and total size are the compiler's; time and the size of each file are bounded here.
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use ci::{Compiled, ComponentAddress, Fetched, Input, Location, Missing, Origin};
+use ci::{Comparison, Compiled, ComponentAddress, Fetched, Input, Location, Missing, Origin};
 use futures_util::StreamExt as _;
 use git::{GitError, Repository};
 use model::{CommitId, ProjectPath};
@@ -62,8 +63,12 @@ impl<'a> Includes<'a> {
         let deadline = Instant::now() + TIME_LIMIT;
         loop {
             let compiled = ci::compile(&input);
-            if compiled.wanted.is_empty() {
+            if !compiled.wants_more() {
                 return compiled;
+            }
+            for name in compiled.wanted_comparisons {
+                let comparison = self.compare(&name).await;
+                input.comparisons.insert(name, comparison);
             }
             let wanted = BTreeSet::from_iter(compiled.wanted);
             let fetched = futures_util::stream::iter(wanted)
@@ -72,6 +77,21 @@ impl<'a> Includes<'a> {
             let fetched: Vec<_> = fetched.collect().await;
             input.files.extend(fetched);
         }
+    }
+
+    /// The commit against another ref of its repository.
+    async fn compare(&self, name: &str) -> Comparison {
+        let files = async {
+            match self.repository.find(name).await? {
+                Some(other) => (self.repository.changed_since(&other, self.commit).await)
+                    .map(Comparison::Files),
+                None => Ok(Comparison::NoRef),
+            }
+        };
+        files.await.unwrap_or_else(|error: GitError| {
+            tracing::error!(error = %chain(&error), name, "cannot compare with a ref");
+            Comparison::Unknown
+        })
     }
 
     async fn fetch_until(&self, deadline: Instant, location: Location) -> (Location, Fetched) {

@@ -22,6 +22,7 @@ mod push;
 pub mod remote;
 mod serve;
 mod store;
+mod supersede;
 mod traces;
 mod watch;
 mod web;

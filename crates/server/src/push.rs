@@ -20,6 +20,7 @@ use crate::includes::Includes;
 use crate::not_yet;
 use crate::predefined::{self, PipelineFacts, Upstream};
 use crate::store::{NewPipeline, Owner, PipelineRow, Project, VariableRow};
+use crate::supersede;
 
 /// The file that says what to do.
 pub(crate) const CONFIG_FILE: &str = ".gitlab-ci.yml";
@@ -463,7 +464,11 @@ async fn keep(
                 reason: "nothing in .gitlab-ci.yml runs for it",
             });
         }
-        Some(graph) if !compiled.has_errors() => app.engine.create(graph, new).await?,
+        Some(graph) if !compiled.has_errors() => {
+            let row = app.engine.create(graph, new).await?;
+            supersede::older(app, &row).await?;
+            row
+        }
         _ if wanted.trigger.is_some() => return Ok(Made::Wrong { notes }),
         _ => {
             let new = NewPipeline {

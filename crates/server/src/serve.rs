@@ -311,6 +311,9 @@ async fn try_catch_up(app: &Arc<App>) -> Result<(), StoreError> {
             }
         }
     }
+    if let Err(error) = crate::supersede::catch_up(app).await {
+        tracing::error!(error = %chain(&error), "older pipelines of a ref are not cancelled");
+    }
     for job in app
         .store
         .jobs_with_status(pipeline::Status::WaitingForResource)

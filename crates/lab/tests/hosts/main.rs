@@ -189,6 +189,40 @@ fn up_again_mends_what_is_broken_and_leaves_the_rest() {
 }
 
 #[test]
+fn a_shared_folder_is_the_same_on_its_hosts_also_after_one_was_off() {
+    let Some(story) =
+        Story::begin("a_shared_folder_is_the_same_on_its_hosts_also_after_one_was_off")
+    else {
+        return;
+    };
+    let spec = story.spec("a", &["one", "two", "three"], &[]);
+    let spec = spec.share("/storage=one,two".parse().unwrap());
+    let lab = Lab::up(&spec).unwrap().throwaway();
+    let hosts = ["one", "two", "three"].map(|name| lab.host(name).unwrap());
+    story::run(&hosts[0], &["sh", "-c", "echo shared >/storage/file"]);
+    assert_eq!(story::run(&hosts[1], &["cat", "/storage/file"]), "shared");
+    assert_eq!(story::run(&hosts[2], &["ls", "/storage"]), "");
+
+    story::run(&hosts[1], &["sh", "-c", "echo own >/srv/file"]);
+    lab.stop("two").unwrap();
+    assert!(!hosts[1].is_running());
+    lab.stop("two").unwrap();
+    story::run(&hosts[0], &["sh", "-c", "echo later >/storage/file"]);
+    let mut started = ups(&story.spec("a", &[], &[]));
+    started.retain(|(_, parts)| !parts.is_empty());
+    assert_eq!(started, [("two".into(), vec!["host", "sshd", "engine"])]);
+    assert_eq!(story::run(&hosts[1], &["cat", "/storage/file"]), "later");
+    assert_eq!(story::run(&hosts[1], &["cat", "/srv/file"]), "own");
+
+    let late = story
+        .spec("a", &[], &[])
+        .share("/srv=three".parse().unwrap());
+    assert!(matches!(Lab::up(&late), Err(Error::ShareTooLate { .. })));
+    lab.stop("three").unwrap();
+    Lab::up(&late).unwrap();
+}
+
+#[test]
 fn down_leaves_nothing_also_after_a_crash() {
     let Some(story) = Story::begin("down_leaves_nothing_also_after_a_crash") else {
         return;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 use lab::{
     Alias, Detached, Folder, Host, HostName, Invocation, Lab, LabName, Progress, RegistryName,
-    ServiceName, Spec, Started,
+    ServiceName, Share, Spec, Started,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(Up),
+    Stop(Stop),
     Down(Down),
     List(List),
     Exec(Exec),
@@ -56,9 +57,24 @@ struct Up {
     /// A further name for hosts and containers; ADDRESS is an IPv4 address, `gateway` (this machine) or a host's name (repeatable)
     #[arg(long, value_name = "NAME=ADDRESS")]
     alias: Vec<Alias>,
+    /// A folder that hosts have in common, as on a network file system; PATH is /storage, /srv, /mnt, /media or below (repeatable)
+    #[arg(long, value_name = "PATH=HOST,HOST")]
+    share: Vec<Share>,
     /// A registry that the engines reach by plain HTTP, NAME or NAME:PORT (repeatable)
     #[arg(long, value_name = "NAME")]
     insecure_registry: Vec<RegistryName>,
+}
+
+/// Switch hosts off, as if their power were cut
+///
+/// Their files stay; `lotse lab up` switches them on again.
+#[derive(Debug, Args)]
+struct Stop {
+    #[command(flatten)]
+    which: Which,
+    /// The hosts
+    #[arg(required = true, value_name = "HOST")]
+    hosts: Vec<HostName>,
 }
 
 /// End and remove everything of a lab
@@ -151,6 +167,7 @@ impl Which {
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         Command::Up(up) => up.run(),
+        Command::Stop(stop) => stop.run(),
         Command::Down(down) => down.run(),
         Command::List(list) => list.run(),
         Command::Exec(exec) => exec.run(),
@@ -178,6 +195,9 @@ impl Up {
         }
         for alias in self.alias {
             spec = spec.alias(alias);
+        }
+        for share in self.share {
+            spec = spec.share(share);
         }
         for registry in self.insecure_registry {
             spec = spec.insecure_registry(registry);
@@ -212,6 +232,17 @@ fn tell(progress: Progress<'_>) {
             );
         }
         _ => {}
+    }
+}
+
+impl Stop {
+    fn run(self) -> Result<()> {
+        let lab = Lab::open(&self.which.name, &self.which.folder())?;
+        for host in &self.hosts {
+            lab.stop(host.as_str())?;
+            println!("{host} is off");
+        }
+        Ok(())
     }
 }
 

@@ -48,7 +48,7 @@ async fn up(laptop: &Laptop) -> Duration {
             .env("CI_REGISTRY", "registry.lotse.lab")
             .env("CI_REGISTRY_IMAGE", "registry.lotse.lab/invenio/repository")
             .env("TAG_PROD", "v1.0.0")
-            .env("ENV_FILE_PROD", example().join("env.web"));
+            .env("ENV_FILE_PROD", example().join("env.prod"));
         run(command).await;
         laptop.await_release(host, "v1.0.0").await;
     }

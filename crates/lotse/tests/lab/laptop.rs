@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::{Detached, Folder, Host, Invocation, Lab};
+use lab::{Folder, Host, Lab};
 use testkit::load::ledger::Order;
 
 use crate::demo::Demo;
@@ -46,6 +46,11 @@ impl Laptop {
         SocketAddr::from((self.host(host).address(), PORT))
     }
 
+    /// The demo's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.demo
+    }
+
     /// The work tree.
     pub(crate) fn tree(&self) -> PathBuf {
         self.demo.join("repository")
@@ -77,7 +82,7 @@ impl Laptop {
     /// `lotse` with the values that a job is given and a laptop is not.
     pub(crate) async fn lotse_with(&self, arguments: &[&str], tag: &str) -> String {
         let tag = format!("TAG_PROD={tag}");
-        let file = format!("ENV_FILE_PROD={}", example().join("env.web").display());
+        let file = format!("ENV_FILE_PROD={}", example().join("env.prod").display());
         let values = ["--set", &tag, "--set", &file];
         self.lotse(&[arguments, &values].concat()).await
     }
@@ -95,11 +100,44 @@ impl Laptop {
 
     /// How long the newest job of this name was at work.
     pub(crate) async fn job_took(&self, name: &str) -> Duration {
-        let jobs = self.lotse(&["job", "list", "--json"]).await;
-        let jobs: serde_json::Value = serde_json::from_str(&jobs).unwrap();
-        let mut jobs = jobs.as_array().unwrap().iter();
-        let job = jobs.find(|job| job["name"] == name).unwrap();
+        let job = self.job(name).await.unwrap();
         Duration::from_secs_f64(job["duration"].as_f64().unwrap())
+    }
+
+    /// The number of the newest pipeline of the whole group.
+    pub(crate) async fn newest_pipeline(&self) -> i64 {
+        let mut newest = 0;
+        for project in ["nginx", "repository", "exim4", "postgresql"] {
+            let project = format!("invenio/{project}");
+            let list = ["pipeline", "list", "--project", &project, "--json"];
+            let list: serde_json::Value = serde_json::from_str(&self.lotse(&list).await).unwrap();
+            let numbers = list
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["id"].as_i64());
+            newest = numbers.flatten().fold(newest, i64::max);
+        }
+        newest
+    }
+
+    /// Waits until the newest job of this name is at work.
+    pub(crate) async fn await_job(&self, name: &str) {
+        let deadline = Instant::now() + 4 * PATIENCE;
+        loop {
+            let job = self.job(name).await;
+            if job.as_ref().is_some_and(|job| job["status"] == "running") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{name} does not begin: {job:?}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn job(&self, name: &str) -> Option<serde_json::Value> {
+        let jobs = self.lotse(&["job", "list", "--json"]).await;
+        let jobs: Vec<serde_json::Value> = serde_json::from_str(&jobs).unwrap();
+        jobs.into_iter().find(|job| job["name"] == name)
     }
 
     /// Waits until a host answers with the release of a tag.
@@ -125,29 +163,21 @@ impl Laptop {
         text
     }
 
-    /// A balancer before both web servers; a client stays with one by its cookie.
-    pub(crate) fn start_balancer(&self) {
-        let folder = ["--folder", "/root/balancer"];
-        let detached = Detached {
-            name: "balancer".parse().unwrap(),
-            invocation: Invocation::from(&[&["lotse", "edge", "run"][..], &folder].concat()[..]),
-            log: None,
-        };
-        self.host(BALANCER).start(&detached).unwrap();
-        let targets = HOSTS.map(|host| self.port(host).to_string());
-        let mut set = [&["lotse", "edge", "set"][..], &folder].concat();
-        set.extend(["--affinity", "--health", "/ping", "8080"]);
-        set.extend(targets.iter().map(String::as_str));
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let output = self.host(BALANCER).exec(&set).unwrap();
-            if output.status.success() {
-                return;
-            }
-            let said = testkit::dockerd::text_of(&output);
-            assert!(Instant::now() < deadline, "no balancer: {said}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    /// An address at the balancer.
+    pub(crate) fn front(&self, path: &str) -> String {
+        format!("http://{}{path}", self.port(BALANCER))
+    }
+
+    /// Switches a host off, as if its power were cut.
+    pub(crate) async fn power_off(&self, host: &str) {
+        let lab = self.lab.name().as_str();
+        self.lotse(&["lab", "stop", "--name", lab, host]).await;
+    }
+
+    /// Switches on what is off.
+    pub(crate) async fn power_on(&self) {
+        let lab = self.lab.name().as_str();
+        self.lotse(&["lab", "up", "--name", lab]).await;
     }
 
     /// Where visitors come in: both web servers, and the balancer.

@@ -9,10 +9,13 @@ mod by_hand;
 mod demo;
 mod laptop;
 mod mail;
+mod power;
 mod second_form;
 mod seed;
+mod services;
 mod site;
 mod ssh_flow;
+mod standing;
 mod visitors;
 
 /// Whether hosts can be made here; says so when not.

@@ -1,51 +1,55 @@
 //! The second form of the example's pipeline, in the demo's lab and under load: one job deploys to
-//! both web servers, a laptop goes back and forth, and no visitor notices.
+//! both web servers, the database's migration with it, a laptop goes back and forth, and no visitor
+//! notices; nor does the worker's task.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::by_hand;
-use crate::demo::Demo;
-use crate::laptop::{HOSTS, Laptop};
+use crate::laptop::{HOSTS, Laptop, example};
+use crate::services::{Record, sql};
 use crate::visitors::Visitors;
 
 /// A file in the volume `archived_data` of a host.
 const ARCHIVED: &str = "/var/lib/docker/volumes/repository_archived_data/_data/kept";
 
-pub(crate) async fn tell(demo: &Demo) {
-    let laptop = Laptop::of(demo);
-    laptop.start_balancer();
+/// From v1.0.0, as `docker-compose` runs it, to v1.1.0.
+pub(crate) async fn tell(laptop: &Laptop) {
     if crate::is_long() {
-        by_hand::measure(&laptop).await;
+        by_hand::measure(laptop).await;
     }
-    let kept = Kept::leave(&laptop).await;
+    let kept = Kept::leave(laptop).await;
     let adopt = ["adopt", "prod", "--yes", "--label", "v1.0.0"];
     laptop.lotse_with(&adopt, "v1.0.0").await;
-    serve(&laptop, "v1.0.0").await;
+    serve(laptop, "v1.0.0").await;
 
     let visitors = Visitors::come(&laptop.doors(), "v1.0.0");
     tokio::time::sleep(Duration::from_secs(2)).await;
     visitors.expect("v1.1.0");
-    let job = deploy_by_a_job(&laptop).await;
-    serve(&laptop, "v1.1.0").await;
+    let (job, task) = tokio::join!(deploy_by_a_job(laptop), Task::begin(laptop));
+    serve(laptop, "v1.1.0").await;
     visitors.must_be_well("the pipeline of v1.1.0");
+    let table =
+        "SELECT count(*) FROM information_schema.tables WHERE table_name = 'repository_reads'";
+    assert_eq!(sql(laptop, table), "1", "migrated");
+    task.must_end_once(laptop).await;
 
     visitors.expect("v1.0.0");
     let back = Instant::now();
     laptop.lotse(&["rollback", "prod"]).await;
     let back = back.elapsed();
-    serve(&laptop, "v1.0.0").await;
+    serve(laptop, "v1.0.0").await;
     visitors.must_be_well("the rollback");
 
     visitors.expect("v1.1.0");
     let again = Instant::now();
     laptop.lotse_with(&["deploy", "prod"], "v1.1.0").await;
     let again = again.elapsed();
-    serve(&laptop, "v1.1.0").await;
+    serve(laptop, "v1.1.0").await;
     println!("deploy in a job {job:.1?}, rollback {back:.1?}, deploy again {again:.1?}");
     visitors.leave_content().await;
-    kept.must_be_there(&laptop).await;
+    kept.must_be_there(laptop).await;
 }
 
 /// The tag is pushed with git; build and deploy are jobs of its pipeline.
@@ -56,10 +60,32 @@ async fn deploy_by_a_job(laptop: &Laptop) -> Duration {
         tree.join(".gitlab-ci.yml"),
     )
     .unwrap();
-    let commit = ["commit", "--quiet", "--all", "--message", "One job deploys"];
+    let patch = example().join("v1.1.0.patch").display().to_string();
+    laptop.git(&["apply", &patch]).await;
+    laptop.git(&["add", "--all"]).await;
+    let commit = ["commit", "--quiet", "--message", "One job deploys"];
     laptop.git(&commit).await;
     laptop.push_tag("v1.1.0").await;
     laptop.job_took("prod-deploy").await
+}
+
+/// What a worker of the old release is at while the new one comes: a record that takes a minute to be
+/// announced, which is as long as a worker is given to end.
+struct Task(Record);
+
+impl Task {
+    async fn begin(laptop: &Laptop) -> Self {
+        laptop.await_job("prod-deploy").await;
+        Self(Record::post(laptop, "pilot", 60).await)
+    }
+
+    /// It comes to its end, and no second worker does it again.
+    async fn must_end_once(self, laptop: &Laptop) {
+        let before = self.0.read(laptop).await;
+        self.0.await_done(laptop).await;
+        println!("a task of a minute, when the deploy was over: {before}");
+        assert_eq!(self.0.mails(laptop), 1);
+    }
 }
 
 /// All hosts answer with the release, and say so.
@@ -107,7 +133,7 @@ impl Kept {
 }
 
 fn uploaded(laptop: &Laptop, host: &str) -> String {
-    format!("http://{}/api/files/kept", laptop.port(host))
+    format!("http://{}/api/files/kept-{host}", laptop.port(host))
 }
 
 /// The names of a host's volumes.

@@ -309,6 +309,54 @@ async fn remote_files_and_templates_within_their_bounds() {
     }
 }
 
+/// `compare_to` compares with where the ref and the commit parted, on new branches and tags too.
+#[tokio::test]
+async fn changes_against_another_ref() {
+    let lotse = serve().await;
+    let site = lotse.repository("site/web").await;
+    let ci = |to: &str| {
+        let changes =
+            |path: &str| format!("rules: [{{changes: {{paths: [{path}], compare_to: {to}}}}}]");
+        format!(
+            "always: {{script: [make]}}\ndocs: {{script: [make], {}}}\ncode: {{script: [make], {}}}\n",
+            changes("docs/*"),
+            changes("src/*")
+        )
+    };
+    site.commit_ci(&ci("main"), "first").await;
+    site.push(&["main"]).await;
+    site.git(&["checkout", "-q", "-b", "topic"]).await;
+    site.write("docs/a.md", "new");
+    site.commit("docs").await;
+    site.git(&["checkout", "-q", "main"]).await;
+    site.write("src/a.rs", "new");
+    site.commit("main goes on").await;
+    site.git(&["checkout", "-q", "topic"]).await;
+    site.push(&["main"]).await;
+    let shown = |names: &str| format!("pending: {names}");
+    let id = site.push(&["topic"]).await.pipeline().unwrap();
+    let now = lotse.pipeline("site/web", id).await;
+    assert_eq!(now.summary(), shown("always pending, docs pending"));
+    let file = site.folder().join(".gitlab-ci.yml");
+    let on_disk = lotse
+        .run(&["ci", "show", file.to_str().unwrap(), "--jobs"])
+        .await;
+    assert!(
+        on_disk.stdout.starts_with("test\n  always\n  docs\nwould"),
+        "{}",
+        on_disk.text()
+    );
+
+    site.commit_ci(&ci("nowhere"), "no such ref").await;
+    let pushed = site.push(&["topic"]).await;
+    let wrong = "`compare_to` names `nowhere`, which is no ref here";
+    assert!(pushed.remote.contains(wrong), "{}", pushed.remote);
+    let on_disk = lotse
+        .run(&["ci", "show", file.to_str().unwrap(), "--jobs"])
+        .await;
+    assert!(on_disk.stderr.contains(wrong), "{}", on_disk.text());
+}
+
 #[tokio::test]
 async fn files_tags_and_templates_are_there_in_gitlabs_shapes() {
     let lotse = serve().await;

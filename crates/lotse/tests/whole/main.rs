@@ -12,6 +12,7 @@ mod killed;
 mod pages;
 mod refused;
 mod start;
+mod superseded;
 mod variables;
 
 use testkit::lotse::Lotse;

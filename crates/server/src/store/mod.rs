@@ -10,7 +10,9 @@ mod error;
 mod jobs;
 mod pipelines;
 mod projects;
+mod resource_groups;
 mod runners;
+mod superseded;
 mod users;
 mod variables;
 mod vault;
@@ -25,6 +27,7 @@ pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
 pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
 pub(crate) use projects::{Group, Project};
+pub(crate) use resource_groups::ResourceGroup;
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
 pub(crate) use users::{NewToken, TokenRow, User};
 pub(crate) use variables::{NewVariable, Owner, VariableRow};
@@ -32,9 +35,11 @@ pub(crate) use vault::Vault;
 
 /// What makes each version of the schema from the one before, the first from nothing. SQLite's
 /// `user_version` counts those that were carried out; what was released once stays as it is.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("schema/downstream.sql"),
+    include_str!("schema/auto_cancel.sql"),
+    include_str!("schema/resource_groups.sql"),
 ];
 
 /// The database.

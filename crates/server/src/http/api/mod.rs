@@ -4,6 +4,7 @@ mod jobs;
 mod pipelines;
 mod projects;
 mod repository;
+mod resource_groups;
 mod runners;
 mod tokens;
 mod variables;
@@ -34,6 +35,7 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .merge(pipelines::router())
         .merge(jobs::router())
         .merge(repository::router())
+        .merge(resource_groups::router())
         .merge(runners::router())
         .merge(tokens::router())
         .layer(link_next)
