@@ -31,6 +31,7 @@ async fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
 
     let laptop = Laptop::of(&demo);
     services::tell(&laptop).await;
+    clients::tell(&laptop).await;
     let token = fs_err::read_to_string(demo.folder.join("data/first-token")).unwrap();
     data::tell(&laptop.host("invenio03-test"), token.trim());
     once_more(&demo, &laptop).await;
