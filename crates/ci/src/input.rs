@@ -294,6 +294,19 @@ pub struct Origin {
     pub project: String,
     /// The commit's id.
     pub commit: String,
+    /// What a component may know of itself (`spec:component`).
+    pub component: Option<ComponentFacts>,
+}
+
+/// What a component may know of itself, besides its commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentFacts {
+    /// Its name in the project.
+    pub name: String,
+    /// The version that was found.
+    pub version: String,
+    /// The version that was asked for.
+    pub reference: String,
 }
 
 /// Why a file is not there, and the mend; both end in the diagnostic.

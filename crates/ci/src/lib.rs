@@ -38,7 +38,8 @@ pub use graph::{
     TriggerTarget, When,
 };
 pub use input::{
-    Changes, Comparison, Fetched, Input, Layers, Location, Missing, Origin, Purpose, Source,
+    Changes, Comparison, ComponentFacts, Fetched, Input, Layers, Location, Missing, Origin,
+    Purpose, Source,
 };
 pub use schema::json_schema;
 pub use variables::{expand, expand_text, merge};

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ci::{Changes, Comparison, Compiled, Fetched, Input, Job, Location, Missing, Origin, Purpose};
+use ci::{
+    Changes, Comparison, Compiled, ComponentAddress, Fetched, Input, Job, Location, Missing,
+    Origin, Purpose,
+};
 use model::{GitRef, Variable};
 use regex::Regex;
 use serde_json::Value;
@@ -107,8 +110,16 @@ fn fetch(location: &Location, files: &BTreeMap<String, String>) -> Fetched {
     let found = format!("{location} = ");
     let elsewhere = files.iter().find_map(|(name, text)| {
         let (project, commit) = name.strip_prefix(&found)?.split_once('@')?;
-        let (project, commit) = (project.to_owned(), commit.to_owned());
-        Some((text.clone(), Origin { project, commit }))
+        let component = location
+            .strip_prefix("component:")
+            .and_then(|address| address.parse::<ComponentAddress>().ok())
+            .map(|address| address.facts("1.2.3"));
+        let origin = Origin {
+            project: project.to_owned(),
+            commit: commit.to_owned(),
+            component,
+        };
+        Some((text.clone(), origin))
     });
     if let Some((text, origin)) = elsewhere {
         return Fetched::Of { text, origin };

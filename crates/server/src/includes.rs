@@ -15,6 +15,7 @@ use git::{GitError, Repository};
 use model::{CommitId, ProjectPath};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use crate::App;
@@ -59,12 +60,18 @@ impl<'a> Includes<'a> {
     }
 
     /// Compiles, fetching included files as they become known.
-    pub(crate) async fn compile(&self, mut input: Input) -> Compiled {
+    ///
+    /// # Errors
+    /// When the compiler panics.
+    pub(crate) async fn compile(&self, mut input: Input) -> Result<Compiled, JoinError> {
         let deadline = Instant::now() + TIME_LIMIT;
         loop {
-            let compiled = ci::compile(&input);
+            // Large files take a while, in which others must be answered.
+            let compile = move || (ci::compile(&input), input);
+            let (compiled, given) = tokio::task::spawn_blocking(compile).await?;
+            input = given;
             if !compiled.wants_more() {
-                return compiled;
+                return Ok(compiled);
             }
             for name in compiled.wanted_comparisons {
                 let comparison = self.compare(&name).await;
@@ -95,12 +102,16 @@ impl<'a> Includes<'a> {
     }
 
     async fn fetch_until(&self, deadline: Instant, location: Location) -> (Location, Fetched) {
-        let fetched = tokio::time::timeout_at(deadline, self.fetch(&location)).await;
         let late = || {
             let seconds = TIME_LIMIT.as_secs();
             Err(Missing::new(format!(
                 "the files of this pipeline have not come within {seconds} seconds"
             )))
+        };
+        // Compiling takes time as well: after the deadline nothing is begun.
+        let fetched = match Instant::now() < deadline {
+            true => tokio::time::timeout_at(deadline, self.fetch(&location)).await,
+            false => Ok(late()),
         };
         let fetched = fetched.unwrap_or_else(|_| late());
         (location, fetched.unwrap_or_else(Fetched::Failed))
@@ -136,7 +147,12 @@ impl<'a> Includes<'a> {
             let at = git_ref.map_or("its default branch".to_owned(), |at| format!("`{at}`"));
             return Err(Missing::new(format!("there is no such file at {at}")));
         };
-        Ok(found(text, project, &commit))
+        let origin = Origin {
+            project: project.to_owned(),
+            commit: commit.to_string(),
+            component: None,
+        };
+        Ok(Fetched::Of { text, origin })
     }
 
     async fn component(&self, address: &str) -> Result<Fetched, Missing> {
@@ -157,7 +173,12 @@ impl<'a> Includes<'a> {
         let commit = commit_of(&repository, Some(version), &parsed.project).await?;
         for path in parsed.files() {
             if let Some(text) = read(&repository, &commit, &path).await? {
-                return Ok(found(text, &parsed.project, &commit));
+                let origin = Origin {
+                    component: Some(parsed.facts(version)),
+                    project: parsed.project,
+                    commit: commit.to_string(),
+                };
+                return Ok(Fetched::Of { text, origin });
             }
         }
         let [usual, other] = parsed.files();
@@ -213,14 +234,6 @@ impl<'a> Includes<'a> {
         let text = client.get(url, integrity).await.map_err(missing)?;
         Ok(Fetched::Text(text))
     }
-}
-
-fn found(text: String, project: &str, commit: &CommitId) -> Fetched {
-    let origin = Origin {
-        project: project.to_owned(),
-        commit: commit.to_string(),
-    };
-    Fetched::Of { text, origin }
 }
 
 /// The file's text, if there is such a file.

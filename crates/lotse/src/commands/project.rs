@@ -172,6 +172,10 @@ async fn show(session: &Session, path: Option<ProjectPath>, json: bool) -> Resul
         ("page", project.web_url),
         ("git", project.http_url_to_repo),
         ("default branch", branch),
+        (
+            "auto-cancel",
+            project.auto_cancel_pending_pipelines.unwrap_or_default(),
+        ),
         ("created", created.unwrap_or_default()),
     ] {
         let name = session.screen.paint(Tone::Quiet, &format!("{name:<15}"));
@@ -196,8 +200,9 @@ async fn set(
         let failure = Failure::user(format!("there is no project {path}"));
         return Err(failure.hint("check the name; you may also lack access"));
     }
-    let line = format!("{path}: newer pipelines cancelling older ones is {word}");
-    session.screen.line(line)
+    session
+        .screen
+        .line(format!("{path}: auto-cancel is {word}"))
 }
 
 async fn resource_groups(session: &Session, json: bool) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use lab::{Folder, Lab, LabName};
 
 use crate::laptop::Laptop;
-use crate::{data, power, second_form, services, standing};
+use crate::{clients, data, power, second_form, services, standing};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {

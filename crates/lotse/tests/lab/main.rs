@@ -7,6 +7,7 @@
 
 mod by_hand;
 mod clients;
+mod data;
 mod demo;
 mod laptop;
 mod mail;

@@ -5,6 +5,7 @@
 //! transaction; what belongs together is written together. Writes go through a single connection, so
 //! none waits for a lock held by another; reads have connections of their own (write-ahead log).
 
+mod artifacts;
 mod downstream;
 mod error;
 mod jobs;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use artifacts::{ArtifactRow, NewArtifact};
 pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
 pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
@@ -35,11 +37,12 @@ pub(crate) use vault::Vault;
 
 /// What makes each version of the schema from the one before, the first from nothing. SQLite's
 /// `user_version` counts those that were carried out; what was released once stays as it is.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema/downstream.sql"),
     include_str!("schema/auto_cancel.sql"),
     include_str!("schema/resource_groups.sql"),
+    include_str!("schema/artifacts.sql"),
 ];
 
 /// The database.

@@ -69,3 +69,83 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{CommitId, GitRef};
+
+    use super::super::{NewPipeline, Vault};
+    use super::*;
+
+    struct Made<'a> {
+        git_ref: &'a str,
+        sha: char,
+        source: &'a str,
+        status: &'a str,
+        errors: bool,
+    }
+
+    async fn make(store: &Store, project: ProjectId, made: Made<'_>) -> PipelineRow {
+        let git_ref: GitRef = made.git_ref.parse().unwrap();
+        let sha: CommitId = made.sha.to_string().repeat(40).parse().unwrap();
+        let new = NewPipeline {
+            project,
+            git_ref: &git_ref,
+            target: None,
+            sha: &sha,
+            before_sha: sha.as_str(),
+            commit_json: String::new(),
+            source: made.source,
+            status: made.status,
+            graph: String::new(),
+            diagnostics: String::new(),
+            yaml_errors: made.errors.then(|| "wrong".to_owned()),
+            variables: None,
+            user_name: "ada",
+            upstream: None,
+            jobs: Vec::new(),
+        };
+        store.create_pipeline(new).await.unwrap().0
+    }
+
+    #[tokio::test]
+    async fn older_ones_of_the_same_ref_and_another_commit_until_they_have_been_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&folder.path().join("key")).unwrap();
+        let store = Store::open(&folder.path().join("db"), vault).await.unwrap();
+        let path = "site/web".parse().unwrap();
+        let project = store.create_project(&path).await.unwrap().id;
+        let mut made = Vec::new();
+        for (git_ref, sha, source, status, errors) in [
+            ("refs/heads/main", 'a', "push", "running", false),
+            ("refs/heads/main", 'a', "parent_pipeline", "pending", false),
+            ("refs/heads/main", 'a', "webide", "running", false),
+            ("refs/heads/main", 'a', "push", "success", false),
+            ("refs/heads/main", 'a', "push", "manual", false),
+            ("refs/heads/main", 'a', "push", "failed", true),
+            ("refs/tags/main", 'a', "push", "running", false),
+            ("refs/heads/other", 'a', "push", "running", false),
+            ("refs/heads/main", 'b', "api", "running", false),
+            ("refs/heads/main", 'b', "push", "running", false),
+        ] {
+            let wanted = Made {
+                git_ref,
+                sha,
+                source,
+                status,
+                errors,
+            };
+            made.push(make(&store, project, wanted).await);
+        }
+        let newest = made.last().unwrap();
+        let ids = |at: &[usize]| at.iter().map(|&at| made[at].id).collect::<Vec<_>>();
+        assert_eq!(store.superseded_by(newest).await.unwrap(), ids(&[0, 1]));
+        // A file with errors supersedes nothing.
+        let open = ids(&[0, 1, 2, 3, 4, 6, 7, 8, 9]);
+        assert_eq!(store.superseding().await.unwrap(), open);
+        for id in &open {
+            store.has_superseded(*id).await.unwrap();
+        }
+        assert_eq!(store.superseding().await.unwrap(), []);
+    }
+}

@@ -167,6 +167,7 @@ impl Server<'_> {
         let origin = Origin {
             project: project.to_owned(),
             commit: commit.unwrap_or(git_ref).to_owned(),
+            component: None,
         };
         let text = read(response).await?;
         Ok(Some(Fetched::Of { text, origin }))
@@ -191,8 +192,10 @@ impl Server<'_> {
         let none = || format!("{} has no tag that is a version", parsed.project);
         let version = version.ok_or_else(|| Trouble::failed(none()))?;
         for path in parsed.files() {
-            if let Some(found) = self.file(&parsed.project, version, &path).await? {
-                return Ok(found);
+            let found = self.file(&parsed.project, version, &path).await?;
+            if let Some(Fetched::Of { text, mut origin }) = found {
+                origin.component = Some(parsed.facts(version));
+                return Ok(Fetched::Of { text, origin });
             }
         }
         let [usual, other] = parsed.files();

@@ -1,5 +1,6 @@
 //! The REST API, in GitLab's shapes, so that its clients work.
 
+mod artifacts;
 mod jobs;
 mod pipelines;
 mod projects;
@@ -34,6 +35,7 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .merge(variables::router())
         .merge(pipelines::router())
         .merge(jobs::router())
+        .merge(artifacts::router())
         .merge(repository::router())
         .merge(resource_groups::router())
         .merge(runners::router())
