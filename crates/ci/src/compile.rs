@@ -16,8 +16,8 @@ use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::scope::{Outside, Scope};
 use crate::{
-    AutoCancel, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose, Sources, danger, read,
-    reference,
+    AutoCancel, Comparison, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose, Sources,
+    danger, read, reference,
 };
 use yaml::{Map, Node, Span, Value, weight};
 
@@ -34,6 +34,8 @@ pub struct Compiled {
     /// Files that are included and were not among [`Input::files`]. While there are any, `graph`
     /// is `None`: add them and compile again, or use [`compile_with`].
     pub wanted: Vec<Location>,
+    /// Refs that `compare_to` names and that were not among [`Input::comparisons`]; as with `wanted`.
+    pub wanted_comparisons: Vec<String>,
     merged: Option<Map>,
     /// The texts the diagnostics speak of, to render them with.
     pub sources: Sources,
@@ -53,6 +55,11 @@ pub struct LeftOut {
 }
 
 impl Compiled {
+    /// Whether something has to be added to the input first.
+    pub fn wants_more(&self) -> bool {
+        !self.wanted.is_empty() || !self.wanted_comparisons.is_empty()
+    }
+
     /// Whether an error forbids a pipeline.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
@@ -97,9 +104,9 @@ pub fn compile(input: &Input) -> Compiled {
         };
         done = jobs(without_empty(tree), &outside, &facts, &mut report);
     }
-    let graph = done
-        .graph
-        .filter(|_| report.errors() == 0 && wanted.is_empty());
+    let wanted_comparisons: Vec<_> = facts.wanted.take().into_iter().collect();
+    let whole = wanted.is_empty() && wanted_comparisons.is_empty();
+    let graph = done.graph.filter(|_| report.errors() == 0 && whole);
     let left_out = done.left_out.into_iter();
     let left_out = left_out
         .map(|(job, stage, reason, span)| LeftOut {
@@ -115,17 +122,21 @@ pub fn compile(input: &Input) -> Compiled {
         diagnostics,
         left_out,
         wanted,
+        wanted_comparisons,
         merged: done.merged,
         sources,
     }
 }
 
-/// Compiles, asking `fetch` for each included file as it becomes known.
+/// Compiles, asking `fetch` for each included file as it becomes known. Nothing is compared with other refs.
 pub fn compile_with(mut input: Input, mut fetch: impl FnMut(&Location) -> Fetched) -> Compiled {
     loop {
         let compiled = compile(&input);
-        if compiled.wanted.is_empty() {
+        if !compiled.wants_more() {
             return compiled;
+        }
+        for name in compiled.wanted_comparisons {
+            input.comparisons.insert(name, Comparison::Unknown);
         }
         for location in compiled.wanted {
             if let Entry::Vacant(place) = input.files.entry(location) {

@@ -4,6 +4,8 @@
 
 use std::str::FromStr;
 
+use crate::ComponentFacts;
+
 /// Where a component is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentAddress {
@@ -29,6 +31,15 @@ pub enum ComponentVersion {
 }
 
 impl ComponentAddress {
+    /// What the component may know of itself, when `version` was found.
+    pub fn facts(&self, version: &str) -> ComponentFacts {
+        ComponentFacts {
+            name: self.name.clone(),
+            version: version.to_owned(),
+            reference: self.version.as_str().to_owned(),
+        }
+    }
+
     /// The paths in the project at which the component may be, the usual one first.
     pub fn files(&self) -> [String; 2] {
         let name = &self.name;
@@ -71,6 +82,14 @@ impl ComponentVersion {
                 Self::Partial(text.to_owned())
             }
             _ => Self::Ref(text.to_owned()),
+        }
+    }
+
+    /// What follows the `@`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Latest => "~latest",
+            Self::Partial(text) | Self::Ref(text) => text,
         }
     }
 

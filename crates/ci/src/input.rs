@@ -34,6 +34,9 @@ pub struct Input {
     pub variables: Layers,
     /// The files that the push changed.
     pub changes: Changes,
+    /// What is known of the refs that `compare_to` names, by that name. One that is absent here and needed
+    /// is listed in [`crate::Compiled::wanted_comparisons`].
+    pub comparisons: BTreeMap<String, Comparison>,
     /// Values of the main file's own `spec:inputs`, as texts in YAML.
     pub inputs: BTreeMap<String, String>,
 }
@@ -54,6 +57,7 @@ impl Input {
             project: String::new(),
             variables: Layers::default(),
             changes: Changes::Unknown,
+            comparisons: BTreeMap::new(),
             inputs: BTreeMap::new(),
         }
     }
@@ -114,13 +118,17 @@ pub enum Changes {
     Unknown,
     /// These paths, against the commit before the push.
     Files(Vec<String>),
-    /// These paths, and those against other refs (`compare_to`).
-    Compared {
-        /// Against the commit before the push.
-        files: Vec<String>,
-        /// By the name in `compare_to`. A name that is absent is an error, as in GitLab.
-        refs: BTreeMap<String, Vec<String>>,
-    },
+}
+
+/// The commit against another ref, for `changes` with `compare_to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// These paths differ from where the two parted.
+    Files(Vec<String>),
+    /// There is no such ref: an error, as in GitLab.
+    NoRef,
+    /// Nobody can compare: every `changes` holds.
+    Unknown,
 }
 
 /// What asked for a pipeline: `CI_PIPELINE_SOURCE`.
@@ -286,6 +294,19 @@ pub struct Origin {
     pub project: String,
     /// The commit's id.
     pub commit: String,
+    /// What a component may know of itself (`spec:component`).
+    pub component: Option<ComponentFacts>,
+}
+
+/// What a component may know of itself, besides its commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentFacts {
+    /// Its name in the project.
+    pub name: String,
+    /// The version that was found.
+    pub version: String,
+    /// The version that was asked for.
+    pub reference: String,
 }
 
 /// Why a file is not there, and the mend; both end in the diagnostic.

@@ -283,6 +283,8 @@ pub(crate) fn restore(node: &Node) -> Node {
 /// Replaces the blocks of a tree by the values.
 pub(crate) struct Interpolation<'a> {
     pub(crate) values: &'a BTreeMap<Arc<str>, Node>,
+    /// What the file may know of itself as a component.
+    pub(crate) component: BTreeMap<&'static str, &'a str>,
     pub(crate) scope: &'a Scope<'a>,
     pub(crate) made: usize,
 }
@@ -369,6 +371,10 @@ impl Interpolation<'_> {
     fn block(&self, block: &str) -> Result<Node, (String, Option<String>)> {
         let mut parts = block.split('|').map(str::trim);
         let path = parts.next().unwrap_or_default();
+        if let Some(word) = path.strip_prefix("component.") {
+            let value = self.component_word(word)?;
+            return parts.try_fold(value, |value, function| self.function(&value, function));
+        }
         let Some(name) = path.strip_prefix("inputs.") else {
             let hint = "write `$[[ inputs.NAME ]]`".to_owned();
             return Err((format!("`$[[ {path} ]]` is no input"), Some(hint)));
@@ -384,6 +390,16 @@ impl Interpolation<'_> {
         parts.try_fold(value.clone(), |value, function| {
             self.function(&value, function)
         })
+    }
+
+    fn component_word(&self, word: &str) -> Result<Node, (String, Option<String>)> {
+        let text = self.component.get(word).ok_or_else(|| {
+            let hint = format!(
+                "write `spec: {{component: [{word}]}}` in the header, and include the file by `component`"
+            );
+            (format!("`{word}` of the component is not known here"), Some(hint))
+        })?;
+        Ok(Node::text((*text).to_owned(), Span::default()))
     }
 
     fn function(&self, value: &Node, call: &str) -> Result<Node, (String, Option<String>)> {

@@ -37,7 +37,10 @@ pub use graph::{
     NewCommitCancel, Parallel, Release, Retry, SaveWhen, Service, Trigger, TriggerInclude,
     TriggerTarget, When,
 };
-pub use input::{Changes, Fetched, Input, Layers, Location, Missing, Origin, Purpose, Source};
+pub use input::{
+    Changes, Comparison, ComponentFacts, Fetched, Input, Layers, Location, Missing, Origin,
+    Purpose, Source,
+};
 pub use schema::json_schema;
 pub use variables::{expand, expand_text, merge};
 pub use yaml::{Diagnostic, Level, Place, Sources};

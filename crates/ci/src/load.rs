@@ -40,6 +40,8 @@ pub(crate) struct Loader<'l> {
     open: Vec<Location>,
     /// Where the innermost is at home.
     home: Home,
+    /// What the innermost may know of itself, if it is a component.
+    component: BTreeMap<&'static str, String>,
 }
 
 type Values = BTreeMap<Arc<str>, Node>;
@@ -62,6 +64,7 @@ impl<'l> Loader<'l> {
             bytes: 0,
             open: Vec::new(),
             home: Home::Here,
+            component: BTreeMap::new(),
         }
     }
 
@@ -125,6 +128,7 @@ impl<'l> Loader<'l> {
             let values = values(spec, given, at, self.report);
             let mut interpolation = Interpolation {
                 values: &values,
+                component: known_of_itself(spec, &self.component),
                 scope: self.sight(),
                 made: 0,
             };
@@ -275,6 +279,14 @@ impl<'l> Loader<'l> {
     fn local(&mut self, path: &str, span: Span) -> Vec<Location> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
         if let Home::Project { project, git_ref } = &self.home {
+            if path.contains('*') {
+                let message = format!(
+                    "`{path}`: a pattern means files of the pipeline's own repository, and this file is of `{project}`"
+                );
+                let problem = Problem::error("include", span, message);
+                self.report.add(problem.hint("name each file"));
+                return Vec::new();
+            }
             return vec![Location::Project {
                 project: project.clone(),
                 git_ref: git_ref.clone(),
@@ -346,10 +358,12 @@ impl<'l> Loader<'l> {
                 let file = self.report.file(&name, text, Some(at));
                 let home = self.home.of(&location, fetched);
                 let outer = std::mem::replace(&mut self.home, home);
+                let component = std::mem::replace(&mut self.component, about(fetched));
                 self.open.push(location);
                 let map = self.file(file, text, given, at);
                 self.open.pop();
                 self.home = outer;
+                self.component = component;
                 map
             }
         }
@@ -374,6 +388,34 @@ impl<'l> Loader<'l> {
         self.report.add(problem.maybe_hint(missing.hint.clone()));
         self.report.incomplete = true;
     }
+}
+
+/// What a component may know of itself, by its word.
+fn about(fetched: &Fetched) -> BTreeMap<&'static str, String> {
+    let Fetched::Of { origin, .. } = fetched else {
+        return BTreeMap::new();
+    };
+    let facts = origin.component.iter().flat_map(|facts| {
+        [
+            ("name", &facts.name),
+            ("sha", &origin.commit),
+            ("version", &facts.version),
+            ("reference", &facts.reference),
+        ]
+    });
+    facts.map(|(word, text)| (word, text.clone())).collect()
+}
+
+/// Of that, what the file's header asks for.
+fn known_of_itself<'a>(
+    spec: &Node,
+    about: &'a BTreeMap<&'static str, String>,
+) -> BTreeMap<&'static str, &'a str> {
+    let asked = spec.get("component").and_then(Node::as_list);
+    let asks =
+        |word: &str| asked.is_some_and(|list| list.iter().any(|one| one.as_str() == Some(word)));
+    let known = about.iter().filter(|(word, _)| asks(word));
+    known.map(|(word, text)| (*word, text.as_str())).collect()
 }
 
 /// Names of inputs are words: they stand in `$[[ inputs.NAME ]]`.

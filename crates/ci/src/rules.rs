@@ -1,7 +1,7 @@
 //! `rules`: the first that fits decides. Also `changes` and `exists`, which `only` uses too.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::expression::{self, Expression, Patterns};
 use crate::glob::glob;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
-use crate::{Changes, Input};
+use crate::{Changes, Comparison, Input};
 use yaml::{Node, Span, Value};
 
 /// What rules are held against, with what was already found out.
@@ -21,6 +21,8 @@ pub(crate) struct Facts<'i> {
     expressions: RefCell<HashMap<Arc<str>, Option<Rc<Expression>>>>,
     globs: RefCell<HashMap<String, Option<Rc<Regex>>>>,
     existing: RefCell<HashMap<String, bool>>,
+    /// Refs to compare with that nothing is known of.
+    pub(crate) wanted: RefCell<BTreeSet<String>>,
 }
 
 /// What the rules decided.
@@ -40,6 +42,7 @@ impl<'i> Facts<'i> {
             expressions: RefCell::default(),
             globs: RefCell::default(),
             existing: RefCell::default(),
+            wanted: RefCell::default(),
         }
     }
 
@@ -79,20 +82,12 @@ impl<'i> Facts<'i> {
     pub(crate) fn changed(&self, changes: &Node, scope: &Scope<'_>, report: &mut Report) -> bool {
         let compare_to = changes.get("compare_to").and_then(Node::as_str);
         let files = match (&self.input.changes, compare_to) {
-            (Changes::Unknown, _) => return true,
-            (Changes::Files(files) | Changes::Compared { files, .. }, None) => files,
-            (Changes::Files(_), Some(_)) => return true,
-            (Changes::Compared { refs, .. }, Some(name)) => match refs.get(&scope.expand(name)) {
-                Some(files) => files,
-                None => {
-                    let span = changes
-                        .get("compare_to")
-                        .map_or(changes.span, |node| node.span);
-                    let message = format!("`compare_to` names `{name}`, which is no ref here");
-                    report.add(Problem::error("compare-to", span, message));
-                    return false;
-                }
+            (_, Some(name)) => match self.compared(name, changes, scope, report) {
+                Ok(files) => files,
+                Err(holds) => return holds,
             },
+            (Changes::Unknown, None) => return true,
+            (Changes::Files(files), None) => files,
         };
         if changes.is_null() {
             return true;
@@ -101,6 +96,32 @@ impl<'i> Facts<'i> {
             let glob = self.glob(&scope.expand(pattern));
             glob.is_some_and(|glob| files.iter().any(|file| glob.is_match(file)))
         })
+    }
+
+    /// The files that differ from another ref, or whether the rule holds without them.
+    fn compared(
+        &self,
+        name: &str,
+        changes: &Node,
+        scope: &Scope<'_>,
+        report: &mut Report,
+    ) -> Result<&'i Vec<String>, bool> {
+        let input = self.input;
+        let name = scope.expand(name);
+        match input.comparisons.get(&name) {
+            Some(Comparison::Files(files)) => Ok(files),
+            Some(Comparison::Unknown) => Err(true),
+            Some(Comparison::NoRef) => {
+                let node = changes.get("compare_to").unwrap_or(changes);
+                let message = format!("`compare_to` names `{name}`, which is no ref here");
+                report.add(Problem::error("compare-to", node.span, message));
+                Err(false)
+            }
+            None => {
+                self.wanted.borrow_mut().insert(name);
+                Err(true)
+            }
+        }
     }
 
     /// Whether one of the paths exists; true when nobody knows.

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ci::{Changes, Compiled, Fetched, Input, Job, Location, Missing, Origin, Purpose};
+use ci::{
+    Changes, Comparison, Compiled, ComponentAddress, Fetched, Input, Job, Location, Missing,
+    Origin, Purpose,
+};
 use model::{GitRef, Variable};
 use regex::Regex;
 use serde_json::Value;
@@ -107,8 +110,16 @@ fn fetch(location: &Location, files: &BTreeMap<String, String>) -> Fetched {
     let found = format!("{location} = ");
     let elsewhere = files.iter().find_map(|(name, text)| {
         let (project, commit) = name.strip_prefix(&found)?.split_once('@')?;
-        let (project, commit) = (project.to_owned(), commit.to_owned());
-        Some((text.clone(), Origin { project, commit }))
+        let component = location
+            .strip_prefix("component:")
+            .and_then(|address| address.parse::<ComponentAddress>().ok())
+            .map(|address| address.facts("1.2.3"));
+        let origin = Origin {
+            project: project.to_owned(),
+            commit: commit.to_owned(),
+            component,
+        };
+        Some((text.clone(), origin))
     });
     if let Some((text, origin)) = elsewhere {
         return Fetched::Of { text, origin };
@@ -137,13 +148,16 @@ fn input(main: &str, others: &BTreeMap<String, String>) -> Input {
             "source" => input.source = value.parse().unwrap(),
             "purpose" => input.purpose = Purpose::Check,
             "changes" => input.changes = Changes::Files(list()),
+            "no ref" => {
+                input
+                    .comparisons
+                    .insert(value.to_owned(), Comparison::NoRef);
+            }
             "compared" => {
                 let (name, files) = value.split_once('=').unwrap();
                 let files = files.split(", ").map(str::to_owned).collect();
-                input.changes = Changes::Compared {
-                    files: Vec::new(),
-                    refs: BTreeMap::from([(name.to_owned(), files)]),
-                };
+                let files = Comparison::Files(files);
+                input.comparisons.insert(name.to_owned(), files);
             }
             "tree" => input.tree = Some(list()),
             "setting" => input.variables.project.push(variable(value)),

@@ -165,6 +165,28 @@ impl Repository {
         Ok(paths(&git.output(b"", LIST_LIMIT).await?))
     }
 
+    /// The paths that differ between a commit and where it parted from another; between the two where they
+    /// have nothing in common.
+    ///
+    /// # Errors
+    /// When there is no such commit; when git fails.
+    pub async fn changed_since(
+        &self,
+        other: &CommitId,
+        new: &CommitId,
+    ) -> Result<Vec<String>, GitError> {
+        let git = self.git("merge-base");
+        let git = git.args([other.as_str(), new.as_str()]);
+        let base = match git.output(b"", 1000).await {
+            Ok(base) => String::from_utf8_lossy(&base).trim().parse().ok(),
+            // It says nothing and fails when there is none.
+            Err(GitError::Failed { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let base = base.unwrap_or_else(|| other.clone());
+        self.changed_files(Some(&base), new).await
+    }
+
     /// The message of an annotated tag, without its signature; none for a lightweight tag.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 //! A group spans all pipelines of a project, so the caller keeps the queue; the choice is made
 //! here. At most one job holds a group's resource.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// In which order jobs get the resource (GitLab, "Process modes").
@@ -20,6 +22,38 @@ pub enum ProcessMode {
     NewestReadyFirst,
 }
 
+impl ProcessMode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Unordered,
+        Self::OldestFirst,
+        Self::NewestFirst,
+        Self::NewestReadyFirst,
+    ];
+
+    /// GitLab's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unordered => "unordered",
+            Self::OldestFirst => "oldest_first",
+            Self::NewestFirst => "newest_first",
+            Self::NewestReadyFirst => "newest_ready_first",
+        }
+    }
+}
+
+impl FromStr for ProcessMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|mode| mode.as_str() == text);
+        found.ok_or_else(|| {
+            let words = Self::ALL.map(Self::as_str).join(", ");
+            format!("`{text}` is no process mode: use one of {words}")
+        })
+    }
+}
+
 /// A job of a group that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -27,7 +61,8 @@ pub struct Waiting {
     pub pipeline: i64,
     /// The job's number.
     pub job: i64,
-    /// It is `waiting_for_resource`; otherwise it is still to come (`created`, `manual`, …).
+    /// It is `waiting_for_resource`; otherwise it is still to come (`created` or `scheduled`): one that
+    /// waits to be played is nobody's turn.
     pub ready: bool,
 }
 

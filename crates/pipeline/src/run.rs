@@ -222,7 +222,19 @@ impl Run {
         }
     }
 
+    /// Pipelines below are left alone: whoever sends this sends it to children as well, and each says
+    /// itself what is cancelled of it. Of jobs that have begun, only those count that a runner has.
     fn supersede(&mut self, effects: &mut Vec<Effect>) {
+        let before = effects.len();
+        self.supersede_jobs(effects);
+        let mut at = 0;
+        effects.retain(|effect| {
+            at += 1;
+            at <= before || !matches!(effect, Effect::CancelDownstream { .. })
+        });
+    }
+
+    fn supersede_jobs(&mut self, effects: &mut Vec<Effect>) {
         match self.plan.on_new_commit {
             NewCommitCancel::None => {}
             NewCommitCancel::Interruptible => {
@@ -230,7 +242,8 @@ impl Run {
             }
             NewCommitCancel::Conservative => {
                 let fixed = |(state, planned): (&JobState, &PlannedJob)| {
-                    state.started && !planned.interruptible
+                    let script = planned.kind == JobKind::Script;
+                    script && state.started && !planned.interruptible
                 };
                 if !self.jobs.iter().zip(&self.plan.jobs).any(fixed) {
                     self.cancel_where(|_| true, effects);

@@ -361,6 +361,17 @@ fn a_newer_commit() {
     );
 }
 
+/// A trigger job does not keep its pipeline, and those below are told themselves.
+#[test]
+fn a_newer_commit_leaves_pipelines_below_to_themselves() {
+    let text = "a: {trigger: {include: x.yml, strategy: depend}}\nb: {script: x}\n";
+    let (_, mut run) = check(text, &[(created(0), "running: running pending")]);
+    let effects = run.apply(Event::Superseded).unwrap();
+    assert!(!effects.contains(&Effect::CancelDownstream { job: 0 }));
+    assert_eq!(run.job_status(0), Some(Status::Canceled));
+    assert_eq!(run.job_status(1), Some(Status::Canceled));
+}
+
 #[test]
 fn late_and_wrong_events_change_nothing() {
     let graph = graph("a: {script: x}\n");

@@ -125,6 +125,12 @@ pub(crate) fn end_all_marked(prefix: &str) {
     }
 }
 
+/// Ends what the jobs of a runner with this system id have left, when that runner was killed and nobody will
+/// start it again.
+pub fn end_processes_of(system_id: &str) {
+    end_all_marked(&format!("{system_id}:"));
+}
+
 fn end_one(child: Pid, round: u32) {
     let signal = if round < KILL_ROUND {
         Signal::TERM

@@ -34,6 +34,7 @@ mod upload;
 pub use client::{ClientError, is_this_machine};
 pub use config::{Config, ConfigError, RunnerConfig};
 pub use defaults::{default_config, default_directory, machine_name};
+pub use leftovers::end_processes_of;
 pub use register::{Registration, register, unregister, verify};
 pub use runner::{Runner, RunnerError, Shutdown};
 pub use tls::TlsError;

@@ -111,7 +111,7 @@ impl Runner {
         let mut loops = JoinSet::new();
         for workshop in self.workshops {
             workshop.leftovers.adopt();
-            leftovers::end_all_marked(&format!("{}:", workshop.config.system_id));
+            leftovers::end_processes_of(&workshop.config.system_id);
             loops.spawn(Floor::new(workshop, self.shutdown.clone()).run());
         }
         while loops.join_next().await.is_some() {}

@@ -1,5 +1,6 @@
 //! The files that a CI file includes, from wherever they are: this repository, other projects and
-//! components of this server, the folder of templates, any address.
+//! components of this server, the folder of templates, any address. And what its commit changed against
+//! other refs, which is asked for in the same way.
 //!
 //! Files of other projects are read with the rights of whoever started the pipeline. The bounds on number,
 //! nesting and total size are the compiler's; time and the size of each file are bounded here.
@@ -8,12 +9,13 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use ci::{Compiled, ComponentAddress, Fetched, Input, Location, Missing, Origin};
+use ci::{Comparison, Compiled, ComponentAddress, Fetched, Input, Location, Missing, Origin};
 use futures_util::StreamExt as _;
 use git::{GitError, Repository};
 use model::{CommitId, ProjectPath};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use crate::App;
@@ -58,12 +60,22 @@ impl<'a> Includes<'a> {
     }
 
     /// Compiles, fetching included files as they become known.
-    pub(crate) async fn compile(&self, mut input: Input) -> Compiled {
+    ///
+    /// # Errors
+    /// When the compiler panics.
+    pub(crate) async fn compile(&self, mut input: Input) -> Result<Compiled, JoinError> {
         let deadline = Instant::now() + TIME_LIMIT;
         loop {
-            let compiled = ci::compile(&input);
-            if compiled.wanted.is_empty() {
-                return compiled;
+            // Large files take a while, in which others must be answered.
+            let compile = move || (ci::compile(&input), input);
+            let (compiled, given) = tokio::task::spawn_blocking(compile).await?;
+            input = given;
+            if !compiled.wants_more() {
+                return Ok(compiled);
+            }
+            for name in compiled.wanted_comparisons {
+                let comparison = self.compare(&name).await;
+                input.comparisons.insert(name, comparison);
             }
             let wanted = BTreeSet::from_iter(compiled.wanted);
             let fetched = futures_util::stream::iter(wanted)
@@ -74,13 +86,32 @@ impl<'a> Includes<'a> {
         }
     }
 
+    /// The commit against another ref of its repository.
+    async fn compare(&self, name: &str) -> Comparison {
+        let files = async {
+            match self.repository.find(name).await? {
+                Some(other) => (self.repository.changed_since(&other, self.commit).await)
+                    .map(Comparison::Files),
+                None => Ok(Comparison::NoRef),
+            }
+        };
+        files.await.unwrap_or_else(|error: GitError| {
+            tracing::error!(error = %chain(&error), name, "cannot compare with a ref");
+            Comparison::Unknown
+        })
+    }
+
     async fn fetch_until(&self, deadline: Instant, location: Location) -> (Location, Fetched) {
-        let fetched = tokio::time::timeout_at(deadline, self.fetch(&location)).await;
         let late = || {
             let seconds = TIME_LIMIT.as_secs();
             Err(Missing::new(format!(
                 "the files of this pipeline have not come within {seconds} seconds"
             )))
+        };
+        // Compiling takes time as well: after the deadline nothing is begun.
+        let fetched = match Instant::now() < deadline {
+            true => tokio::time::timeout_at(deadline, self.fetch(&location)).await,
+            false => Ok(late()),
         };
         let fetched = fetched.unwrap_or_else(|_| late());
         (location, fetched.unwrap_or_else(Fetched::Failed))
@@ -116,7 +147,12 @@ impl<'a> Includes<'a> {
             let at = git_ref.map_or("its default branch".to_owned(), |at| format!("`{at}`"));
             return Err(Missing::new(format!("there is no such file at {at}")));
         };
-        Ok(found(text, project, &commit))
+        let origin = Origin {
+            project: project.to_owned(),
+            commit: commit.to_string(),
+            component: None,
+        };
+        Ok(Fetched::Of { text, origin })
     }
 
     async fn component(&self, address: &str) -> Result<Fetched, Missing> {
@@ -137,7 +173,12 @@ impl<'a> Includes<'a> {
         let commit = commit_of(&repository, Some(version), &parsed.project).await?;
         for path in parsed.files() {
             if let Some(text) = read(&repository, &commit, &path).await? {
-                return Ok(found(text, &parsed.project, &commit));
+                let origin = Origin {
+                    component: Some(parsed.facts(version)),
+                    project: parsed.project,
+                    commit: commit.to_string(),
+                };
+                return Ok(Fetched::Of { text, origin });
             }
         }
         let [usual, other] = parsed.files();
@@ -193,14 +234,6 @@ impl<'a> Includes<'a> {
         let text = client.get(url, integrity).await.map_err(missing)?;
         Ok(Fetched::Text(text))
     }
-}
-
-fn found(text: String, project: &str, commit: &CommitId) -> Fetched {
-    let origin = Origin {
-        project: project.to_owned(),
-        commit: commit.to_string(),
-    };
-    Fetched::Of { text, origin }
 }
 
 /// The file's text, if there is such a file.

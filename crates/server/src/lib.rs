@@ -5,9 +5,11 @@
 //! Nothing is decided here that `ci` or `pipeline` could decide; `store` is the only place that knows
 //! SQL, `http` and `web` the only ones that know HTTP.
 
+mod artifacts;
 mod auth;
 mod config;
 mod dispatch;
+mod dotenv;
 mod downstream;
 mod engine;
 mod http;
@@ -16,12 +18,14 @@ mod layers;
 mod live;
 pub mod local;
 mod not_yet;
+mod parcels;
 mod payload;
 mod predefined;
 mod push;
 pub mod remote;
 mod serve;
 mod store;
+mod supersede;
 mod traces;
 mod watch;
 mod web;
@@ -35,6 +39,7 @@ use model::{PipelineId, ProjectId};
 pub use config::{Config, Elsewhere};
 pub use serve::{ServeError, Server};
 
+use artifacts::Artifacts;
 use config::Addresses;
 use dispatch::Runners;
 use engine::Engine;
@@ -48,6 +53,7 @@ pub(crate) struct App {
     store: Store,
     repositories: Repositories,
     traces: Traces,
+    artifacts: Artifacts,
     engine: Engine,
     queue: Arc<Queue>,
     live: Arc<Live>,

@@ -6,10 +6,8 @@
 //! is answered without the token that goes with it.
 
 mod desk;
-mod dotenv;
 mod handout;
 mod http;
-mod parcels;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -141,7 +139,7 @@ pub enum Happening {
 
 /// What the file asks for and this way of running does not do, a line each.
 pub fn note(graph: &Graph) -> String {
-    crate::not_yet::note(graph, &["artifacts"])
+    crate::not_yet::note(graph, &[])
 }
 
 /// A pipeline at work. It ends when this is dropped.

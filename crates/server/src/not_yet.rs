@@ -7,8 +7,7 @@ use ci::{Graph, Job};
 type Asks = fn(&Job) -> bool;
 
 /// Keywords without effect, and which jobs use them.
-const KEYWORDS: [(&str, Asks); 10] = [
-    ("artifacts", |job| job.artifacts.is_some()),
+const KEYWORDS: [(&str, Asks); 9] = [
     ("cache", |job| !job.cache.is_empty()),
     ("services", |job| !job.services.is_empty()),
     ("trigger", |job| job.trigger.is_some()),
@@ -60,11 +59,10 @@ mod tests {
     #[test]
     fn only_what_is_used_is_named() {
         assert_eq!(note_of("a: {script: [x]}"), "");
-        let text =
-            "a: {script: [x], artifacts: {paths: [x]}}\nb: {script: [x], artifacts: {paths: [y]}}";
+        let text = "a: {script: [x], cache: {paths: [x]}}\nb: {script: [x], cache: {paths: [y]}}";
         assert_eq!(
             note_of(text),
-            "\nnote: `artifacts` of a and 1 more has no effect here yet"
+            "\nnote: `cache` of a and 1 more has no effect here yet"
         );
     }
 }

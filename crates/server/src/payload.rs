@@ -6,14 +6,15 @@ pub(crate) mod words;
 
 use ci::{Graph, Job};
 use model::{JobId, Secret, Variable};
-use runner_api::{Credentials, GitInfo, JobInfo, JobResponse};
+use runner_api::{ArtifactsFile, Credentials, Dependency, GitInfo, JobInfo, JobResponse};
 
 use crate::App;
+use crate::artifacts::{self, ARCHIVE};
 use crate::dispatch::Asked;
 use crate::http::ApiError;
 use crate::layers::Stored;
 use crate::predefined::{self, JobFacts, RunnerFacts};
-use crate::store::{JobRow, PipelineRow, Project, StoreError};
+use crate::store::{ArtifactRow, JobRow, PipelineRow, Project, StoreError};
 use words::Checkout;
 
 /// The user name that goes with a job's token.
@@ -45,6 +46,7 @@ pub(crate) async fn build(
         pipeline: &pipeline,
         project: &project,
         stored: Stored::new(app, &project, &pipeline)?,
+        graph: &graph,
         job,
         asked,
         token,
@@ -58,6 +60,7 @@ struct Parts<'a> {
     pipeline: &'a PipelineRow,
     project: &'a Project,
     stored: Stored<'a>,
+    graph: &'a Graph,
     job: &'a Job,
     asked: &'a Asked,
     token: Secret,
@@ -65,35 +68,75 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     async fn response(&self) -> Result<JobResponse, ApiError> {
-        let variables = self.variables().await?;
+        let givers = self.givers().await?;
+        let variables = self.variables(&givers).await?;
         Ok(JobResponse {
             id: self.row.id.0,
             token: self.token.clone(),
             job_info: self.job_info(),
             git_info: self.git_info(),
             variables: variables.into_iter().map(Into::into).collect(),
-            // not taken by the server yet, so not asked for (`not_yet`)
-            artifacts: Vec::new(),
+            dependencies: self.dependencies(&givers).await?,
             credentials: vec![self.credentials()],
             ..words::of_job(self.job)
         })
     }
 
     /// All layers in GitLab's order of precedence, the stronger later; each name once.
-    async fn variables(&self) -> Result<Vec<Variable>, ApiError> {
+    async fn variables(&self, givers: &[JobRow]) -> Result<Vec<Variable>, ApiError> {
         let predefined = self.stored.predefined().await?;
         let of_job = predefined::of_job(&self.job_facts(&self.repository_url()));
         let environment = (self.job.environment.as_ref()).map(|found| found.name.as_str());
         let protected = self.stored.is_protected();
         let settings = self.stored.settings(environment, protected).await?;
+        let mut dotenv = Vec::new();
+        for giver in givers {
+            dotenv.extend(artifacts::variables(self.app, giver.id).await?);
+        }
         let layers = [
             predefined,
             of_job,
             self.job.variables.clone(),
+            dotenv,
             settings,
             self.stored.given()?,
         ];
         Ok(ci::merge(layers.iter().flatten()))
+    }
+
+    /// The newest attempts of the jobs whose artifacts and dotenv variables this one gets.
+    async fn givers(&self) -> Result<Vec<JobRow>, ApiError> {
+        let nodes = words::givers(self.graph, self.job);
+        if nodes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut rows = self.app.store.jobs(self.pipeline.id).await?;
+        rows.retain(|row| !row.retried && nodes.contains(&row.node));
+        Ok(rows)
+    }
+
+    /// Each is fetched with this job's own token: those of jobs that have ended open nothing any more.
+    async fn dependencies(&self, givers: &[JobRow]) -> Result<Vec<Dependency>, ApiError> {
+        if givers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let archives = (self.app.store)
+            .artifacts_of_pipeline(self.pipeline.id)
+            .await?;
+        let dependency = |giver: &JobRow| {
+            let of_giver = |row: &&ArtifactRow| row.job == giver.id && row.kind == ARCHIVE;
+            let archive = archives.iter().find(of_giver)?;
+            Some(Dependency {
+                id: giver.id.0,
+                token: self.token.clone(),
+                name: giver.name.clone(),
+                artifacts_file: Some(ArtifactsFile {
+                    filename: archive.name.clone(),
+                    size: u64::try_from(archive.size).unwrap_or_default(),
+                }),
+            })
+        };
+        Ok(givers.iter().filter_map(dependency).collect())
     }
 
     fn job_facts<'b>(&'b self, repository_url: &'b Secret) -> JobFacts<'b> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ci::{Changes, Compiled, Input, Layers, Source};
+use ci::{Changes, Compiled, Fetched, Input, Layers, Location, Source};
 use git::{CommitInfo, Repository};
 use model::{CommitId, GitRef, Secret, Variable};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use crate::includes::Includes;
 use crate::not_yet;
 use crate::predefined::{self, PipelineFacts, Upstream};
 use crate::store::{NewPipeline, Owner, PipelineRow, Project, VariableRow};
+use crate::supersede;
 
 /// The file that says what to do.
 pub(crate) const CONFIG_FILE: &str = ".gitlab-ci.yml";
@@ -60,6 +61,8 @@ pub(crate) enum PushError {
     Store(#[source] crate::store::StoreError),
     #[error("the pipeline cannot be made")]
     Engine(#[source] EngineError),
+    #[error("the compiler has failed")]
+    Compiler(#[source] tokio::task::JoinError),
     #[error("{git_ref} names no commit")]
     NoCommit { git_ref: GitRef },
 }
@@ -103,6 +106,8 @@ pub(crate) struct Triggered {
     pub upstream: Upstream,
     /// The text that takes the file's place, with a name for diagnostics.
     pub file: Option<(String, String)>,
+    /// Files to include that are in no repository.
+    pub files: BTreeMap<Location, Fetched>,
     /// Values of the file's `spec:inputs`, as texts in YAML.
     pub inputs: BTreeMap<String, String>,
 }
@@ -284,14 +289,17 @@ pub(crate) async fn make(
             reason: "the commit's message says [skip ci]",
         });
     }
+    let files = (wanted.trigger.as_ref()).map(|trigger| trigger.files.clone());
     let input = Input {
         name,
+        files: files.unwrap_or_default(),
         ..input(app, repository, &wanted, &facts, text).await?
     };
     let reader = Reader::of(&app.store, wanted.user, &wanted.project.path).await?;
     let compiled = Includes::new(app, repository, wanted.commit, reader)
         .compile(input)
-        .await;
+        .await
+        .map_err(PushError::Compiler)?;
     keep(app, &wanted, &facts, &compiled).await
 }
 
@@ -463,7 +471,11 @@ async fn keep(
                 reason: "nothing in .gitlab-ci.yml runs for it",
             });
         }
-        Some(graph) if !compiled.has_errors() => app.engine.create(graph, new).await?,
+        Some(graph) if !compiled.has_errors() => {
+            let row = app.engine.create(graph, new).await?;
+            supersede::older(app, &row).await?;
+            row
+        }
         _ if wanted.trigger.is_some() => return Ok(Made::Wrong { notes }),
         _ => {
             let new = NewPipeline {

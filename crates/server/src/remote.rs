@@ -121,7 +121,8 @@ impl Remote {
             .timeout(TIME_LIMIT);
         if reach == Reach::Public {
             // Behind a proxy, the proxy looks names up: it decides then what is public.
-            http = http.dns_resolver(PublicResolver);
+            let variable = |name: &str| std::env::var(name).ok();
+            http = http.dns_resolver(PublicResolver::new(variable));
         }
         let http = http.build().map_err(|error| setup(&error))?;
         Ok(Self { http, reach })

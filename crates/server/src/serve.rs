@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts::Artifacts;
 use crate::config::Addresses;
 use crate::dispatch::Runners;
 use crate::downstream::{self, Work};
@@ -234,6 +235,8 @@ async fn open(
     let vault = Vault::open(&folder.join("secret.key"))?;
     let store = Store::open(&folder.join("lotse.sqlite"), vault).await?;
     let repositories = Repositories::open(folder.join("repositories")).await?;
+    let artifacts = Artifacts::new(folder.join("artifacts"));
+    artifacts.sweep(&store).await?;
     let first_token = first_user(&store, folder).await?;
     let queue = Arc::new(Queue::new());
     let live = Arc::new(Live::new());
@@ -243,6 +246,7 @@ async fn open(
         store,
         repositories,
         traces: Traces::new(folder.join("logs")),
+        artifacts,
         queue,
         live,
         runners: Runners::default(),
@@ -310,6 +314,9 @@ async fn try_catch_up(app: &Arc<App>) -> Result<(), StoreError> {
                 tracing::info!(project = %project.path, "{line}");
             }
         }
+    }
+    if let Err(error) = crate::supersede::catch_up(app).await {
+        tracing::error!(error = %chain(&error), "older pipelines of a ref are not cancelled");
     }
     for job in app
         .store

@@ -1,5 +1,5 @@
 //! What happens because time passes: delayed jobs start, jobs whose runner is gone are given up,
-//! uploads that nobody finished are removed.
+//! uploads that nobody finished and artifacts whose time is over are removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use pipeline::{Event, Status};
 use runner_api::FailureReason;
 
 use crate::App;
+use crate::artifacts;
 use crate::engine::{EngineError, Outcome};
 use crate::http::chain;
 use crate::store::{JobRow, StoreError, now};
@@ -25,6 +26,9 @@ const UNHEARD_MS: i64 = 60_000;
 /// A job whose runner has gone quiet. Runners report at least every half minute.
 const QUIET_MS: i64 = 10 * 60_000;
 
+/// How often artifacts whose time is over are looked for.
+const ARTIFACTS_EVERY: Duration = Duration::from_secs(5);
+
 const UPLOADS_EVERY: Duration = Duration::from_secs(3600);
 const UPLOADS_LIVE: Duration = Duration::from_secs(24 * 3600);
 
@@ -34,11 +38,18 @@ pub(crate) async fn run(app: Arc<App>, images: registry::Registry) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut uploads = tokio::time::interval(UPLOADS_EVERY);
+    let mut old_artifacts = tokio::time::interval(ARTIFACTS_EVERY);
+    old_artifacts.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 if let Err(error) = tick(&app, started).await {
                     tracing::error!(error = %chain(&error), "looking after the jobs failed");
+                }
+            }
+            _ = old_artifacts.tick() => {
+                if let Err(error) = expire(&app).await {
+                    tracing::error!(error = %chain(&error), "removing old artifacts failed");
                 }
             }
             _ = uploads.tick() => {
@@ -63,6 +74,11 @@ async fn tick(app: &App, started: i64) -> Result<(), EngineError> {
         }
     }
     Ok(())
+}
+
+async fn expire(app: &App) -> Result<(), StoreError> {
+    let rows = app.store.expired_artifacts().await?;
+    artifacts::forget(app, &rows).await
 }
 
 async fn is_due(app: &App, job: &JobRow) -> Result<bool, StoreError> {

@@ -129,11 +129,16 @@ impl<'r> Builder<'r> {
             let span = self.span(&raw);
             match event {
                 Event::Scalar(text, style, anchor, tag) => {
-                    let mut value = scalar(&text, style, tag.as_deref(), self.dialect);
-                    if self.expects_key() && !text.is_empty() {
-                        self.note_odd_key(&value, span);
-                        value = Value::Text(text.as_ref().into());
-                    }
+                    let typed = || scalar(&text, style, tag.as_deref(), self.dialect);
+                    let value = match self.expects_key() && !text.is_empty() {
+                        true => {
+                            if self.open.len() == 1 {
+                                self.note_odd_key(typed(), span);
+                            }
+                            Value::Text(text.as_ref().into())
+                        }
+                        false => typed(),
+                    };
                     let tag = self.tag(tag.as_deref(), span);
                     self.finished(Node { value, span, tag }, anchor, 1)?;
                 }
@@ -225,16 +230,15 @@ impl<'r> Builder<'r> {
         self.finished(node, 0, weight)
     }
 
-    /// Keys are texts, whatever they look like: a job may be called `on`.
+    /// Keys are texts, whatever they look like: a variable may be called `ON`.
     fn expects_key(&self) -> bool {
         let content = self.open.last().map(|open| &open.content);
         matches!(content, Some(Content::Map(map)) if map.key.is_none())
     }
 
-    fn note_odd_key(&mut self, value: &Value, span: Span) {
-        if self.open.len() == 1 && !matches!(value, Value::Text(_)) {
-            let kind = Node::new(value.clone(), span).kind();
-            self.odd_keys.push((span, kind));
+    fn note_odd_key(&mut self, value: Value, span: Span) {
+        if !matches!(value, Value::Text(_)) {
+            self.odd_keys.push((span, Node::new(value, span).kind()));
         }
     }
 

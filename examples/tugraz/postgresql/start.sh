@@ -32,11 +32,10 @@ make_cluster() {
     new=$volume/new
     rm -rf --one-file-system "$new"
     echo "making a cluster"
-    (umask 077 && printf '%s' "$POSTGRES_PASSWORD" >/tmp/password)
     # the Unix socket is for those who are in the container, so it asks for no password
-    initdb --pgdata "$new" --encoding UTF8 --username "$POSTGRES_USER" --pwfile /tmp/password \
-        --auth-local trust --auth-host scram-sha-256 >/dev/null
-    rm /tmp/password
+    printf '%s\n' "$POSTGRES_PASSWORD" |
+        initdb --pgdata "$new" --encoding UTF8 --username "$POSTGRES_USER" --pwfile /dev/stdin \
+            --auth-local trust --auth-host scram-sha-256 >/dev/null
     echo "host all all all scram-sha-256" >>"$new/pg_hba.conf"
     # reachable through this folder alone
     pg_ctl --pgdata "$new" --wait --options "-c listen_addresses= -k /tmp" start >/dev/null

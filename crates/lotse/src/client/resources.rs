@@ -31,6 +31,8 @@ pub(crate) struct Project {
     #[serde(default)]
     pub(crate) web_url: String,
     #[serde(default)]
+    pub(crate) auto_cancel_pending_pipelines: Option<String>,
+    #[serde(default)]
     pub(crate) created_at: Option<String>,
 }
 
@@ -112,9 +114,19 @@ pub(crate) struct Job {
     pub(crate) web_url: String,
     #[serde(default)]
     pub(crate) pipeline: Option<PipelineOfJob>,
+    /// What it left behind.
+    #[serde(default)]
+    pub(crate) artifacts_file: Option<ArtifactsFile>,
     /// Of a trigger job: the pipeline that it started.
     #[serde(default)]
     pub(crate) downstream_pipeline: Option<Pipeline>,
+}
+
+/// The archive of a job's artifacts.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ArtifactsFile {
+    pub(crate) filename: String,
+    pub(crate) size: u64,
 }
 
 /// The pipeline that a job is part of.

@@ -1,7 +1,9 @@
 //! `lotse job`.
 
+mod artifacts;
 mod log;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -58,6 +60,14 @@ enum Command {
         #[arg(long)]
         raw: bool,
     },
+    /// Download what a job has left behind, as a zip archive
+    Artifacts {
+        #[command(flatten)]
+        which: Which,
+        /// The file to write; `-` is standard output [default: the archive's own name, here]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Cancel a job that runs or waits
     Cancel {
         #[command(flatten)]
@@ -109,6 +119,9 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
                 return log::follow(&target, format).await;
             }
             log::print(&target, format).await?;
+        }
+        Command::Artifacts { which, output } => {
+            artifacts::download(&Target::find(&session, &which).await?, output).await?;
         }
         Command::Cancel { which } => change(&session, &which, "cancel").await?,
         Command::Retry { which } => change(&session, &which, "retry").await?,

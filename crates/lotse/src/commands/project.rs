@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use model::ProjectPath;
 use serde_json::json;
@@ -45,6 +45,26 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Change a project's settings
+    Set {
+        /// The project [default: as --project]
+        path: Option<ProjectPath>,
+        /// Whether a newer pipeline of a branch cancels older ones of it
+        #[arg(long, value_name = "WHETHER")]
+        auto_cancel: Switch,
+    },
+    /// List the resource groups, or set in which order the jobs of one take turns
+    ResourceGroup {
+        /// The group
+        #[arg(requires = "mode")]
+        key: Option<String>,
+        /// The order
+        #[arg(long, value_enum, requires = "key")]
+        mode: Option<Mode>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Delete a project with its repository, pipelines and logs
     Delete {
         /// The project
@@ -55,6 +75,26 @@ enum Command {
     },
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Switch {
+    Enabled,
+    Disabled,
+}
+
+/// In which order jobs of a resource group take turns.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Mode {
+    /// As they are ready
+    Unordered,
+    /// The oldest pipeline first, even if it is not ready yet
+    OldestFirst,
+    /// The newest pipeline first, even if it is not ready yet
+    NewestFirst,
+    /// The newest of those that are ready
+    NewestReadyFirst,
+}
+
 /// Runs `lotse project …`.
 pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
     let session = arguments.place.connect(screen)?;
@@ -62,6 +102,11 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
         Command::List { json } => list(&session, json).await?,
         Command::Create { path, json } => create(&session, &path, json).await?,
         Command::Show { path, json } => show(&session, path, json).await?,
+        Command::Set { path, auto_cancel } => set(&session, path, auto_cancel).await?,
+        Command::ResourceGroup { key, mode, json } => match key.zip(mode) {
+            Some((key, mode)) => set_mode(&session, &key, mode, json).await?,
+            None => resource_groups(&session, json).await?,
+        },
         Command::Delete { path, yes } => delete(&session, &path, yes).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -127,12 +172,79 @@ async fn show(session: &Session, path: Option<ProjectPath>, json: bool) -> Resul
         ("page", project.web_url),
         ("git", project.http_url_to_repo),
         ("default branch", branch),
+        (
+            "auto-cancel",
+            project.auto_cancel_pending_pipelines.unwrap_or_default(),
+        ),
         ("created", created.unwrap_or_default()),
     ] {
         let name = session.screen.paint(Tone::Quiet, &format!("{name:<15}"));
         session.screen.line(format!("{name} {value}"))?;
     }
     Ok(())
+}
+
+async fn set(
+    session: &Session,
+    path: Option<ProjectPath>,
+    auto_cancel: Switch,
+) -> Result<(), Failure> {
+    let path = path.map_or_else(|| session.project(), Ok)?;
+    let word = match auto_cancel {
+        Switch::Enabled => "enabled",
+        Switch::Disabled => "disabled",
+    };
+    let body = json!({ "auto_cancel_pending_pipelines": word });
+    let address = ["projects", path.as_str()];
+    if session.client.put(&address, &body).await?.is_none() {
+        let failure = Failure::user(format!("there is no project {path}"));
+        return Err(failure.hint("check the name; you may also lack access"));
+    }
+    session
+        .screen
+        .line(format!("{path}: auto-cancel is {word}"))
+}
+
+async fn resource_groups(session: &Session, json: bool) -> Result<(), Failure> {
+    let project = session.project()?;
+    let path = ["projects", project.as_str(), "resource_groups"];
+    let groups = session.client.list(&path, &[], usize::MAX).await?;
+    if json {
+        return session.screen.json(&groups);
+    }
+    let mut table = Table::new(["GROUP", "ORDER"]);
+    for group in &groups {
+        let text = |name: &str| group[name].as_str().unwrap_or_default().to_owned();
+        table.row([
+            Cell::new(Tone::Strong, text("key")),
+            text("process_mode").into(),
+        ]);
+    }
+    session.screen.table(&table)?;
+    if groups.is_empty() {
+        eprintln!("no resource group yet; a job makes one by `resource_group` in .gitlab-ci.yml");
+    }
+    Ok(())
+}
+
+async fn set_mode(session: &Session, key: &str, mode: Mode, json: bool) -> Result<(), Failure> {
+    let project = session.project()?;
+    let word = mode
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned());
+    let word = word.unwrap_or_default();
+    let path = ["projects", project.as_str(), "resource_groups", key];
+    let body = json!({ "process_mode": word });
+    let Some(changed) = session.client.put(&path, &body).await? else {
+        let failure = Failure::user(format!("{project} has no resource group `{key}`"));
+        return Err(failure.hint(
+            "`lotse project resource-group` lists them; a pipeline with such a job makes one",
+        ));
+    };
+    match json {
+        true => session.screen.json(&changed),
+        false => session.screen.line(format!("{key}: {word}")),
+    }
 }
 
 async fn delete(session: &Session, path: &ProjectPath, yes: bool) -> Result<(), Failure> {

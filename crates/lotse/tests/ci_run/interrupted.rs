@@ -45,6 +45,36 @@ fn twice_stops_at_once() {
     gone(&tree, &pids);
 }
 
+/// A killed run cannot clean up; the next one does, and lets runs alone that are at work.
+#[test]
+fn what_a_killed_run_has_left_is_ended_and_removed_by_the_next() {
+    let tree = Tree::new(FILE);
+    let mut killed = tree.start(&["a"]);
+    let (dead, _out) = until_it_runs(&mut killed);
+    let mut working = tree.start(&["a"]);
+    let (alive, _out) = until_it_runs(&mut working);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let folders = tree.left_behind();
+    assert_eq!(folders.len(), 2, "{folders:?}");
+    assert!(dead.iter().all(|pid| is_alive(pid)), "{dead:?}");
+
+    let next = tree.run(&["b"]);
+    assert_eq!(next.code, Some(0), "{next}");
+    assert!(
+        next.err.contains("a run that was killed had left"),
+        "{next}"
+    );
+    assert!(!dead.iter().any(|pid| is_alive(pid)), "{dead:?}");
+    assert!(alive.iter().all(|pid| is_alive(pid)), "{alive:?}");
+    assert_eq!(tree.left_behind().len(), 1);
+    let again = tree.run(&["b"]);
+    assert!(!again.err.contains("killed"), "{again}");
+    signal(&working, "INT");
+    assert_eq!(ended(&mut working), Some(130));
+    gone(&tree, &alive);
+}
+
 /// Returns the processes of the job, once they are there.
 fn until_it_runs(child: &mut Child) -> (Vec<String>, BufReader<std::process::ChildStdout>) {
     let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
 
 mod by_hand;
+mod data;
 mod demo;
 mod laptop;
 mod power;

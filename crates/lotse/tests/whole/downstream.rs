@@ -210,7 +210,11 @@ self: {trigger: {project: site/web}}
         ("broken", creation, "broken.yml:1:27"),
         ("absent", creation, "`absent.yml` cannot be included"),
         ("empty", creation, "nothing in"),
-        ("made", creation, "x.yml is an artifact of gen"),
+        (
+            "made",
+            creation,
+            "gen, which is to have made x.yml, has no artifacts",
+        ),
         ("self", "invalid_bridge_trigger", "`trigger: include`"),
     ] {
         let job = failed.job(name);

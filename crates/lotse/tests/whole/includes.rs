@@ -21,7 +21,7 @@ async fn parts(lotse: &Lotse) -> Repository {
     parts.write("ci/base.yml", ".base: {variables: {OF: first}}\n");
     let component = |version: &str| {
         format!(
-            "spec:\n  inputs:\n    to: {{}}\n---\nto $[[ inputs.to ]]:\n  script: [echo {version}]\n"
+            "spec:\n  component: [version]\n  inputs:\n    to: {{}}\n---\nto $[[ inputs.to ]]:\n  script: [echo {version}, echo found $[[ component.version ]]]\n"
         )
     };
     for version in ["1.0.0", "1.2.0", "2.0.0-rc1"] {
@@ -60,6 +60,7 @@ async fn other_projects_files_and_components_are_part_of_the_pipeline() {
         // The local include of the other project is read at the same commit.
         ("build", "echo built", "built by first"),
         ("to prod", "echo 1.2.0", "1.2.0"),
+        ("to prod", "echo found", "found 1.2.0"),
         ("to test", "echo 2.0.0", "2.0.0-rc1"),
     ] {
         let log = lotse.log("site/web", done.job_id(job)).await;
@@ -307,6 +308,75 @@ async fn remote_files_and_templates_within_their_bounds() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_host_that_never_answers_holds_a_push_up_for_a_while_only() {
+    let lotse = Lotse::start_with(
+        env!("CARGO_BIN_EXE_lotse"),
+        Setup {
+            arguments: vec!["--allow-local-includes".into()],
+            ..Setup::default()
+        },
+    )
+    .await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let site = lotse.repository("site/web").await;
+    let ci = format!("include: [http://{address}/a.yml, http://{address}/b.yml]\n");
+    site.commit_ci(&ci, "first").await;
+    let pushed = site.push(&["main"]).await;
+    let late = "it has not come within 10 seconds";
+    assert_eq!(pushed.remote.matches(late).count(), 2, "{}", pushed.remote);
+    drop(silent);
+}
+
+/// `compare_to` compares with where the ref and the commit parted, on new branches and tags too.
+#[tokio::test]
+async fn changes_against_another_ref() {
+    let lotse = serve().await;
+    let site = lotse.repository("site/web").await;
+    let ci = |to: &str| {
+        let changes =
+            |path: &str| format!("rules: [{{changes: {{paths: [{path}], compare_to: {to}}}}}]");
+        format!(
+            "always: {{script: [make]}}\ndocs: {{script: [make], {}}}\ncode: {{script: [make], {}}}\n",
+            changes("docs/*"),
+            changes("src/*")
+        )
+    };
+    site.commit_ci(&ci("main"), "first").await;
+    site.push(&["main"]).await;
+    site.git(&["checkout", "-q", "-b", "topic"]).await;
+    site.write("docs/a.md", "new");
+    site.commit("docs").await;
+    site.git(&["checkout", "-q", "main"]).await;
+    site.write("src/a.rs", "new");
+    site.commit("main goes on").await;
+    site.git(&["checkout", "-q", "topic"]).await;
+    site.push(&["main"]).await;
+    let shown = |names: &str| format!("pending: {names}");
+    let id = site.push(&["topic"]).await.pipeline().unwrap();
+    let now = lotse.pipeline("site/web", id).await;
+    assert_eq!(now.summary(), shown("always pending, docs pending"));
+    let file = site.folder().join(".gitlab-ci.yml");
+    let on_disk = lotse
+        .run(&["ci", "show", file.to_str().unwrap(), "--jobs"])
+        .await;
+    assert!(
+        on_disk.stdout.starts_with("test\n  always\n  docs\nwould"),
+        "{}",
+        on_disk.text()
+    );
+
+    site.commit_ci(&ci("nowhere"), "no such ref").await;
+    let pushed = site.push(&["topic"]).await;
+    let wrong = "`compare_to` names `nowhere`, which is no ref here";
+    assert!(pushed.remote.contains(wrong), "{}", pushed.remote);
+    let on_disk = lotse
+        .run(&["ci", "show", file.to_str().unwrap(), "--jobs"])
+        .await;
+    assert!(on_disk.stderr.contains(wrong), "{}", on_disk.text());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
 
+mod artifacts;
 mod broken_file;
 mod downstream;
 mod gitlab_client;
@@ -12,6 +13,7 @@ mod killed;
 mod pages;
 mod refused;
 mod start;
+mod superseded;
 mod variables;
 
 use testkit::lotse::Lotse;

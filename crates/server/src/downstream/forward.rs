@@ -11,7 +11,7 @@ use crate::layers::Stored;
 use crate::predefined::{self, TriggerFacts};
 use crate::store::StoreError;
 
-/// The job's variables of the file, and those given with its pipeline, as far as it asks for them. Their
+/// The job's variables of the file, and those of dotenv reports and given with its pipeline, as far as it asks for them. Their
 /// values are expanded here, with protected variables only when `trusted`.
 pub(super) async fn variables(
     asking: &Asking<'_>,
@@ -19,11 +19,13 @@ pub(super) async fn variables(
 ) -> Result<Vec<Variable>, StoreError> {
     let stored = Stored::new(asking.app, &asking.project, &asking.pipeline)?;
     let given = stored.given()?;
+    let dotenv = asking.dotenv().await?;
     let mut handed_on = Vec::new();
     if asking.trigger.forward_yaml_variables {
         handed_on.extend(asking.node.variables.iter().cloned());
     }
     if asking.trigger.forward_pipeline_variables {
+        handed_on.extend(dotenv.iter().cloned());
         handed_on.extend(given.iter().cloned());
     }
     let of_trigger = predefined::of_trigger(&TriggerFacts {
@@ -39,6 +41,7 @@ pub(super) async fn variables(
         stored.predefined().await?,
         of_trigger,
         asking.node.variables.clone(),
+        dotenv,
         stored.settings(environment, protected).await?,
         given,
     ];

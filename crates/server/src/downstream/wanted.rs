@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ci::{Graph, Location, Source, Trigger, TriggerInclude, TriggerTarget};
+use ci::{Fetched, Graph, Location, Source, Trigger, TriggerInclude, TriggerTarget};
 use model::{CommitId, GitRef, Variable};
 use serde_json::{Value, json};
 
 use super::{Failed, forward};
 use crate::App;
+use crate::artifacts::{self, ARCHIVE};
 use crate::auth::{Level, level_of};
+use crate::http::chain;
+use crate::payload::words::givers;
 use crate::predefined::Upstream;
 use crate::push::{self, Made, NO_COMMIT, PushError, Triggered, Wanted};
 use crate::store::{JobRow, PipelineRow, Project, StoreError};
@@ -25,6 +28,8 @@ const MOST_ABOVE: usize = 100;
 
 /// Projects may start each other's pipelines in a circle, which is gone through at most so often.
 const ROUNDS: usize = 2;
+
+type Files = BTreeMap<Location, Fetched>;
 
 /// Why a trigger job starts nothing.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ pub(super) struct Asking<'a> {
     pub(super) project: Project,
     pub(super) pipeline: PipelineRow,
     pub(super) job: &'a JobRow,
+    pub(super) graph: Graph,
     pub(super) node: ci::Job,
     pub(super) trigger: Trigger,
 }
@@ -108,13 +114,14 @@ impl<'a> Asking<'a> {
         let pipeline = pipeline.ok_or_else(damaged)?;
         let project = app.store.project(job.project).await?.ok_or_else(damaged)?;
         let graph: Graph = serde_json::from_str(&pipeline.graph).map_err(|_| damaged())?;
-        let node = graph.jobs.into_iter().nth(job.node).ok_or_else(damaged)?;
+        let node = graph.jobs.get(job.node).cloned().ok_or_else(damaged)?;
         let trigger = node.trigger.clone().ok_or_else(damaged)?;
         Ok(Self {
             app,
             project,
             pipeline,
             job,
+            graph,
             node,
             trigger,
         })
@@ -137,8 +144,8 @@ impl<'a> Asking<'a> {
         if let Some(refusal) = self.too_many(&above).await? {
             return Ok(Err(refusal));
         }
-        let text = match child_file(includes) {
-            Ok(text) => text,
+        let (text, files) = match self.child_file(includes).await? {
+            Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let before = self.pipeline.before_sha.as_str();
@@ -153,10 +160,75 @@ impl<'a> Asking<'a> {
             trigger: Triggered {
                 upstream: self.upstream(),
                 file: Some((name, text)),
+                files,
                 inputs: BTreeMap::new(),
             },
             project: self.project.clone(),
         }))
+    }
+
+    /// A file that includes what the child is made of, and those files that are in no repository.
+    async fn child_file(
+        &self,
+        includes: &[TriggerInclude],
+    ) -> Result<Result<(String, Files), Refusal>, StoreError> {
+        let mut entries = Vec::new();
+        let mut files = BTreeMap::new();
+        for include in includes {
+            let (location, inputs) = match include {
+                TriggerInclude::Location { location, inputs } => (location.clone(), inputs),
+                TriggerInclude::Artifact { path, job, inputs } => {
+                    let location = Location::Local {
+                        path: format!("{} of {job}", path.replace('*', "?")),
+                    };
+                    match self.artifact(path, job).await? {
+                        Ok(text) => files.insert(location.clone(), Fetched::Text(text)),
+                        Err(refusal) => return Ok(Err(refusal)),
+                    };
+                    (location, inputs)
+                }
+            };
+            let mut entry = place(&location);
+            if !inputs.is_empty() {
+                entry["inputs"] = json!(inputs);
+            }
+            // JSON is YAML
+            entries.push(entry.to_string());
+        }
+        let text = format!("include:\n- {}\n", entries.join("\n- "));
+        Ok(Ok((text, files)))
+    }
+
+    /// A text that an earlier job has made.
+    async fn artifact(&self, path: &str, job: &str) -> Result<Result<String, Refusal>, StoreError> {
+        let rows = self.app.store.jobs(self.pipeline.id).await?;
+        let made = rows.iter().find(|row| row.name == job && !row.retried);
+        let archive = match made {
+            Some(made) => self.app.store.artifact(made.id, ARCHIVE).await?,
+            None => None,
+        };
+        let (Some(made), Some(_)) = (made, archive) else {
+            return Ok(Err(Refusal::cannot_be_made(format!(
+                "{job}, which is to have made {path}, has no artifacts (any more)"
+            ))));
+        };
+        let bytes = artifacts::file_of(self.app, made.id, path, push::CONFIG_LIMIT).await;
+        Ok(match bytes {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) => Err(Refusal::cannot_be_made(format!("{job}: {}", chain(&error)))),
+        })
+    }
+
+    /// The variables that earlier jobs have reported.
+    pub(super) async fn dotenv(&self) -> Result<Vec<Variable>, StoreError> {
+        let nodes = givers(&self.graph, &self.node);
+        let mut variables = Vec::new();
+        for row in self.app.store.jobs(self.pipeline.id).await? {
+            if !row.retried && nodes.contains(&row.node) {
+                variables.extend(artifacts::variables(self.app, row.id).await?);
+            }
+        }
+        Ok(variables)
     }
 
     /// Another project's branch, with the rights of whoever started this pipeline.
@@ -196,6 +268,7 @@ impl<'a> Asking<'a> {
             trigger: Triggered {
                 upstream: self.upstream(),
                 file: None,
+                files: BTreeMap::new(),
                 inputs: inputs
                     .map(|(name, value)| (name.clone(), value.to_string()))
                     .collect(),
@@ -313,29 +386,6 @@ async fn head(
     });
     let message = format!("{} does not have {name}", project.path);
     Ok(Err(Refusal::cannot_be_made(message)))
-}
-
-/// A file that includes what the child is made of; JSON is YAML.
-fn child_file(includes: &[TriggerInclude]) -> Result<String, Refusal> {
-    let mut entries = Vec::new();
-    for include in includes {
-        match include {
-            TriggerInclude::Location { location, inputs } => {
-                let mut entry = place(location);
-                if !inputs.is_empty() {
-                    entry["inputs"] = json!(inputs);
-                }
-                entries.push(entry.to_string());
-            }
-            TriggerInclude::Artifact { path, job, .. } => {
-                return Err(Refusal::cannot_be_made(format!(
-                    "the file {path} is an artifact of {job}, and this server keeps no artifacts yet: \
-                     put the file into the repository and include it by `local`"
-                )));
-            }
-        }
-    }
-    Ok(format!("include:\n- {}\n", entries.join("\n- ")))
 }
 
 fn place(location: &Location) -> Value {

@@ -8,12 +8,14 @@ mod active;
 mod error;
 mod update;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ci::Graph;
 use model::{JobId, PipelineId, ProjectId};
-use pipeline::{Downstream, Effect, Event, Failure, Run, Status, Waiting, next_resource};
+use pipeline::{
+    Downstream, Effect, Event, Failure, ProcessMode, Run, Status, Waiting, next_resource,
+};
 use runner_api::FailureReason;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
@@ -246,14 +248,12 @@ impl Engine {
             self.inner.queue.changed();
         }
         self.inner.live.changed(what.pipeline);
+        for group in groups_to_look_at(what.graph, what.effects) {
+            self.grant_later(what.project, group);
+        }
         for effect in what.effects {
             let attempt = |job: usize| (what.attempt)(job);
             match *effect {
-                Effect::RequestResource { job } | Effect::ReleaseResource { job } => {
-                    if let Some(group) = &what.graph.jobs[job].resource_group {
-                        self.grant_later(what.project, group.clone());
-                    }
-                }
                 Effect::StartDownstream { job } => self.hand_on(attempt(job).map(Work::Start)),
                 Effect::CancelDownstream { job } => self.hand_on(attempt(job).map(Work::Cancel)),
                 Effect::Pipeline { .. } if what.is_downstream => {
@@ -294,15 +294,24 @@ impl Engine {
         if jobs.iter().any(holds) {
             return Ok(());
         }
+        let is_coming = |job: &&JobRow| {
+            matches!(
+                job.status,
+                Status::WaitingForResource | Status::Created | Status::Scheduled
+            )
+        };
         let waiting: Vec<Waiting> = jobs
             .iter()
+            .filter(is_coming)
             .map(|job| Waiting {
                 pipeline: job.pipeline.0,
                 job: job.id.0,
                 ready: job.status == Status::WaitingForResource,
             })
             .collect();
-        let next = next_resource(pipeline::ProcessMode::default(), &waiting);
+        let known = self.inner.store.resource_group(project, group).await?;
+        let mode = known.map_or_else(ProcessMode::default, |known| known.mode);
+        let next = next_resource(mode, &waiting);
         let Some(job) = jobs.iter().find(|job| Some(job.id.0) == next) else {
             return Ok(());
         };
@@ -324,4 +333,19 @@ struct Announced<'a> {
     effects: &'a [Effect],
     /// The newest attempt of a job of the graph.
     attempt: &'a dyn Fn(usize) -> Option<JobId>,
+}
+
+/// The resource groups in which it may be another job's turn: one asks, or one that others may have
+/// waited for has gone out of the way.
+fn groups_to_look_at(graph: &Graph, effects: &[Effect]) -> BTreeSet<String> {
+    let job = |effect: &Effect| match *effect {
+        Effect::RequestResource { job } | Effect::ReleaseResource { job } => Some(job),
+        Effect::Job { job, status } if status.is_complete() || status == Status::Manual => {
+            Some(job)
+        }
+        _ => None,
+    };
+    let jobs = effects.iter().filter_map(job);
+    jobs.filter_map(|job| graph.jobs[job].resource_group.clone())
+        .collect()
 }

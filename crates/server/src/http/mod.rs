@@ -3,6 +3,7 @@
 //! Handlers parse, ask, and show; what happens is decided elsewhere.
 
 mod api;
+mod archive;
 mod caller;
 mod error;
 mod follow;
@@ -18,6 +19,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
+pub(crate) use archive::archive;
 pub(crate) use caller::{Authenticated, COOKIE_NAME, session_token};
 pub(crate) use error::{ApiError, chain};
 pub(crate) use follow::follow_job;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{patch, post, put};
@@ -15,9 +15,11 @@ use runner_api::{
     ByteRange, FailureReason, JobRequest, JobState, RegisterRequest, RegisterResponse,
     UnregisterRequest, UpdateRequest, VerifyRequest, VersionInfo, name,
 };
+use serde::Deserialize;
 
-use super::ApiError;
+use super::{ApiError, archive};
 use crate::App;
+use crate::artifacts::{self, ARCHIVE};
 use crate::auth::is_at_work;
 use crate::dispatch::Asked;
 use crate::engine::Outcome;
@@ -45,6 +47,12 @@ pub(super) fn router() -> Router<Arc<App>> {
             patch(append_trace).layer(DefaultBodyLimit::max(TRACE_PART)),
         )
         .route("/jobs/{id}", put(update_job))
+        .route(
+            "/jobs/{id}/artifacts",
+            post(take_artifacts)
+                .get(give_artifacts)
+                .layer(DefaultBodyLimit::disable()),
+        )
 }
 
 async fn register(
@@ -232,6 +240,66 @@ async fn trace_is_whole(app: &App, id: JobId, request: &UpdateRequest) -> Result
         return Ok(true);
     };
     Ok(app.traces.size(id).await? >= output.bytesize)
+}
+
+/// What a runner says of an upload.
+#[derive(Deserialize)]
+struct Label {
+    #[serde(default)]
+    artifact_type: String,
+}
+
+/// Takes a job's archive, or one of its reports, while it comes. How long it is kept stands in the graph.
+async fn take_artifacts(
+    State(app): State<Arc<App>>,
+    Path(id): Path<JobId>,
+    Query(label): Query<Label>,
+    headers: HeaderMap,
+    mut form: Multipart,
+) -> Result<StatusCode, ApiError> {
+    let token = header(&headers, name::JOB_TOKEN).map(Secret::from);
+    let job = job(&app, id, token).await?;
+    if !is_at_work(&job) {
+        let message = format!("403 Forbidden: job {} is {}", job.id, job.status);
+        return Err(ApiError::forbidden(message));
+    }
+    app.touch(&job).await?;
+    let unreadable = |error| ApiError::bad_request(format!("400 Bad Request: {error}"));
+    let field = form.next_field().await.map_err(unreadable)?;
+    let field = field.ok_or_else(|| ApiError::bad_request("400 Bad Request: file is missing"))?;
+    let kind = match label.artifact_type.as_str() {
+        "" => ARCHIVE,
+        kind => kind,
+    };
+    let expire_in = expire_in(&app, &job).await?;
+    artifacts::take(&app, id, kind, expire_in, field).await?;
+    Ok(StatusCode::CREATED)
+}
+
+async fn expire_in(app: &App, job: &JobRow) -> Result<Option<u64>, ApiError> {
+    let pipeline = app.store.pipeline(job.pipeline).await?;
+    let graph = pipeline.and_then(|row| serde_json::from_str::<ci::Graph>(&row.graph).ok());
+    let job = graph.and_then(|graph| graph.jobs.into_iter().nth(job.node));
+    Ok(job.and_then(|job| job.artifacts?.expire_in))
+}
+
+/// A job at work gets the archives of all jobs of its project.
+async fn give_artifacts(
+    State(app): State<Arc<App>>,
+    Path(id): Path<JobId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let token = header(&headers, name::JOB_TOKEN).ok_or_else(ApiError::unauthorized)?;
+    let asking = (app
+        .store
+        .job_of_token(&Secret::from(token).fingerprint())
+        .await?)
+        .filter(is_at_work)
+        .ok_or_else(ApiError::unauthorized)?;
+    let asked = app.store.job(id).await?;
+    let asked = asked.filter(|asked| asked.project == asking.project);
+    let asked = asked.ok_or_else(|| ApiError::not_found(format_args!("job {id}")))?;
+    archive(&app, asked.id).await
 }
 
 async fn job(app: &App, id: JobId, token: Option<Secret>) -> Result<JobRow, ApiError> {

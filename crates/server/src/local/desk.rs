@@ -14,10 +14,10 @@ use runner_api::JobResponse;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
-use super::parcels::Parcel;
 use super::{Blueprint, Happening, handout};
 use crate::auth::JOB_TOKEN_PREFIX;
 use crate::http::RUNNER_PREFIX;
+use crate::parcels::Parcel;
 
 #[derive(Debug)]
 pub(super) struct Desk {

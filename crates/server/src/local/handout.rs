@@ -119,20 +119,9 @@ impl Handout<'_> {
         self.giving().filter_map(dependency).collect()
     }
 
-    /// The jobs whose artifacts and dotenv variables this one gets: those of `dependencies`; else those
-    /// of `needs`; else all of earlier stages (GitLab, "dependencies").
+    /// The jobs whose artifacts and dotenv variables this one gets.
     fn giving(&self) -> impl Iterator<Item = &Attempt> {
-        let graph = &self.blueprint.graph;
-        let jobs: Vec<usize> = match (&self.job.dependencies, &self.job.needs) {
-            (Some(jobs), _) => jobs.clone(),
-            (None, Some(needs)) => {
-                let with_artifacts = needs.iter().filter(|need| need.artifacts);
-                with_artifacts.map(|need| need.job).collect()
-            }
-            (None, None) => (0..graph.jobs.len())
-                .filter(|&other| graph.jobs[other].stage < self.job.stage)
-                .collect(),
-        };
+        let jobs = words::givers(&self.blueprint.graph, self.job);
         jobs.into_iter().map(|job| &self.state.attempts[job])
     }
 

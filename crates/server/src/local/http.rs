@@ -16,8 +16,8 @@ use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
 use super::desk::{Appended, Desk};
-use super::{dotenv, parcels};
 use crate::http::ApiError;
+use crate::{dotenv, parcels};
 
 /// How long a question for work is held open.
 const LONG_POLL: Duration = Duration::from_secs(50);
@@ -136,9 +136,9 @@ async fn take_artifacts(
     let field = field.ok_or_else(|| ApiError::bad_request("400 Bad Request: file is missing"))?;
     match label.artifact_type.as_str() {
         "" | "archive" => {
-            let folder = &desk.blueprint.folder;
-            let parcel = parcels::receive(field, folder, id).await;
-            desk.keep_archive(job, parcel.map_err(|error| ApiError::internal(&error))?);
+            let file = desk.blueprint.folder.join(format!("{id}.zip"));
+            let parcel = parcels::receive(field, &file, u64::MAX).await?;
+            desk.keep_archive(job, parcel);
         }
         "dotenv" => {
             let bytes = field.bytes().await.map_err(unreadable)?;

@@ -1,7 +1,7 @@
 //! What a job of the graph asks of its runner, in the protocol's words. Who runs it, with which number,
 //! token and variables, is for whoever hands it out.
 
-use ci::{CacheKey, Job, SaveWhen};
+use ci::{CacheKey, Graph, Job, SaveWhen};
 use model::{CommitId, GitRef, PipelineId, Secret};
 use runner_api::{
     Artifact, ArtifactFormat, Cache, CachePolicy, Features, GitInfo, Hook, Image, JobResponse,
@@ -39,6 +39,21 @@ pub(crate) fn of_job(job: &Job) -> JobResponse {
         },
         hooks: hooks(job),
         ..JobResponse::default()
+    }
+}
+
+/// The jobs whose artifacts and dotenv variables a job gets, by their index: those of `dependencies`; else
+/// those of `needs`; else all of earlier stages (GitLab, "dependencies").
+pub(crate) fn givers(graph: &Graph, job: &Job) -> Vec<usize> {
+    match (&job.dependencies, &job.needs) {
+        (Some(jobs), _) => jobs.clone(),
+        (None, Some(needs)) => {
+            let with_artifacts = needs.iter().filter(|need| need.artifacts);
+            with_artifacts.map(|need| need.job).collect()
+        }
+        (None, None) => (0..graph.jobs.len())
+            .filter(|&other| graph.jobs[other].stage < job.stage)
+            .collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// A host is none that may be asked.
@@ -10,15 +11,43 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub(super) struct NotPublic;
 
 /// Looks names up and keeps public addresses only: the address that was checked is the one that is
-/// connected to.
+/// connected to. A proxy, which is looked up as well, may be anywhere.
 #[derive(Debug)]
-pub(super) struct PublicResolver;
+pub(super) struct PublicResolver {
+    proxies: Vec<String>,
+}
+
+/// Where the HTTP client finds its proxies.
+const PROXY_VARIABLES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
+impl PublicResolver {
+    /// With the proxies that `variable`, which reads the environment, knows.
+    pub(super) fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let names = PROXY_VARIABLES.map(|name| [name.to_owned(), name.to_lowercase()]);
+        let given = names.iter().flatten().filter_map(|name| variable(name));
+        Self {
+            proxies: given.filter_map(|proxy| host(&proxy)).collect(),
+        }
+    }
+}
+
+/// The host of a proxy's address, which may lack a scheme.
+fn host(proxy: &str) -> Option<String> {
+    let address = match proxy.contains("://") {
+        true => proxy.to_owned(),
+        false => format!("http://{proxy}"),
+    };
+    let url: Url = address.parse().ok()?;
+    Some(url.host_str()?.to_lowercase())
+}
 
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let any = self.proxies.iter().any(|proxy| proxy == name.as_str());
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|found| is_public(found.ip())).collect();
+            let may_be_asked = |found: &SocketAddr| any || is_public(found.ip());
+            let public: Vec<SocketAddr> = found.filter(may_be_asked).collect();
             match public.is_empty() {
                 true => Err(NotPublic.into()),
                 false => Ok(Box::new(public.into_iter()) as Addrs),
@@ -70,6 +99,21 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_name_of_no_public_address_is_refused_unless_it_is_the_proxys() {
+        for (proxy, known) in [
+            (None, false),
+            (Some("http://user:secret@LOCALHOST:3128/"), true),
+            (Some("localhost:3128"), true),
+            (Some("proxy.example.org"), false),
+        ] {
+            let only = |name: &str| proxy.filter(|_| name == "https_proxy").map(str::to_owned);
+            let resolver = PublicResolver::new(only);
+            let found = resolver.resolve("localhost".parse().unwrap()).await;
+            assert_eq!(found.is_ok(), known, "{proxy:?}");
+        }
+    }
 
     #[test]
     fn what_is_public() {

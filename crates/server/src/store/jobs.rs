@@ -5,6 +5,7 @@ use pipeline::Status;
 use sqlx::SqliteConnection;
 
 use super::error::{from_json, to_json};
+use super::resource_groups::note_group;
 use super::{During, Page, Store, StoreError, now};
 
 /// The first or a further attempt at a job of the graph.
@@ -256,6 +257,9 @@ pub(super) async fn insert_attempt(
     project: ProjectId,
     job: &NewJob,
 ) -> Result<JobId, StoreError> {
+    if let Some(group) = &job.resource_group {
+        note_group(connection, project, group).await?;
+    }
     let node = i64::try_from(job.node).expect("a graph has fewer jobs than 2^63");
     sqlx::query_scalar(
         "INSERT INTO jobs (pipeline_id, project_id, node, attempt, name, stage, tags, status,
@@ -276,7 +280,7 @@ pub(super) async fn insert_attempt(
     .bind(is_queued(job.status).then(now))
     .bind(&job.resource_group)
     .bind(job.is_trigger)
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await
     .during("making a job")
     .map(JobId)

@@ -5,12 +5,15 @@
 //! transaction; what belongs together is written together. Writes go through a single connection, so
 //! none waits for a lock held by another; reads have connections of their own (write-ahead log).
 
+mod artifacts;
 mod downstream;
 mod error;
 mod jobs;
 mod pipelines;
 mod projects;
+mod resource_groups;
 mod runners;
+mod superseded;
 mod users;
 mod variables;
 mod vault;
@@ -21,10 +24,12 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub(crate) use artifacts::{ArtifactRow, NewArtifact};
 pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
 pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
 pub(crate) use projects::{Group, Project};
+pub(crate) use resource_groups::ResourceGroup;
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
 pub(crate) use users::{NewToken, TokenRow, User};
 pub(crate) use variables::{NewVariable, Owner, VariableRow};
@@ -32,9 +37,12 @@ pub(crate) use vault::Vault;
 
 /// What makes each version of the schema from the one before, the first from nothing. SQLite's
 /// `user_version` counts those that were carried out; what was released once stays as it is.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema/downstream.sql"),
+    include_str!("schema/auto_cancel.sql"),
+    include_str!("schema/resource_groups.sql"),
+    include_str!("schema/artifacts.sql"),
 ];
 
 /// The database.

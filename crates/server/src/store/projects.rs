@@ -15,6 +15,8 @@ pub(crate) struct Project {
     pub id: ProjectId,
     #[sqlx(try_from = "String")]
     pub path: ProjectPath,
+    /// Whether a newer pipeline of a ref cancels older ones.
+    pub auto_cancel: bool,
     pub created_at: i64,
 }
 
@@ -38,7 +40,7 @@ impl Store {
             insert_group(&mut transaction, group).await?;
         }
         let project = sqlx::query_as(
-            "INSERT INTO projects (path, created_at) VALUES ($1, $2) RETURNING id, path, created_at",
+            "INSERT INTO projects (path, created_at) VALUES ($1, $2) RETURNING id, path, auto_cancel, created_at",
         )
         .bind(path.as_str())
         .bind(now())
@@ -78,7 +80,7 @@ impl Store {
 
     /// The project at this path.
     pub(crate) async fn project_by_path(&self, path: &str) -> Result<Option<Project>, StoreError> {
-        sqlx::query_as("SELECT id, path, created_at FROM projects WHERE path = $1")
+        sqlx::query_as("SELECT id, path, auto_cancel, created_at FROM projects WHERE path = $1")
             .bind(path)
             .fetch_optional(&self.read)
             .await
@@ -87,7 +89,7 @@ impl Store {
 
     /// The project with this number.
     pub(crate) async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
-        sqlx::query_as("SELECT id, path, created_at FROM projects WHERE id = $1")
+        sqlx::query_as("SELECT id, path, auto_cancel, created_at FROM projects WHERE id = $1")
             .bind(id.0)
             .fetch_optional(&self.read)
             .await
@@ -96,7 +98,7 @@ impl Store {
 
     /// All projects, by path.
     pub(crate) async fn projects(&self) -> Result<Vec<Project>, StoreError> {
-        sqlx::query_as("SELECT id, path, created_at FROM projects ORDER BY path")
+        sqlx::query_as("SELECT id, path, auto_cancel, created_at FROM projects ORDER BY path")
             .fetch_all(&self.read)
             .await
             .during("listing projects")

@@ -11,6 +11,7 @@ use pipeline::Status;
 
 use super::User;
 use crate::App;
+use crate::artifacts::ARCHIVE;
 use crate::auth::{Caller, Level, Scope};
 use crate::dispatch::{is_online, why_pending};
 use crate::downstream::below;
@@ -117,6 +118,8 @@ struct JobPage {
     can_cancel: bool,
     can_retry: bool,
     can_play: bool,
+    /// Where its archive is.
+    artifacts: Option<String>,
 }
 
 #[derive(Template)]
@@ -235,6 +238,7 @@ pub(super) async fn job(app: &App, project: &Project, id: JobId) -> Result<Respo
         .map(|runner| format!("#{} {}", runner.id, runner.description));
     let is_complete = row.status.is_complete();
     let below = below(app, std::slice::from_ref(&row)).await?;
+    let archive = app.store.artifact(id, ARCHIVE).await?;
     Ok(render(&JobPage {
         path: project.path.to_string(),
         pipeline: row.pipeline,
@@ -249,6 +253,7 @@ pub(super) async fn job(app: &App, project: &Project, id: JobId) -> Result<Respo
         ),
         can_retry: is_complete && !row.retried && row.status != Status::Skipped,
         can_play: matches!(row.status, Status::Manual | Status::Scheduled),
+        artifacts: archive.map(|_| format!("/api/v4/projects/{}/jobs/{id}/artifacts", project.id)),
     }))
 }
 

@@ -6,7 +6,10 @@
 
 use std::collections::btree_map::Entry;
 
-use ci::{Compiled, ComponentAddress, ComponentVersion, Fetched, Input, Location, Missing, Origin};
+use ci::{
+    Comparison, Compiled, ComponentAddress, ComponentVersion, Fetched, Input, Location, Missing,
+    Origin,
+};
 use clap::Args;
 use reqwest::{Method, Response, StatusCode};
 use server::remote::{Reach, Remote, RemoteError};
@@ -55,16 +58,22 @@ fn missing(failure: &Failure) -> Missing {
 }
 
 impl Elsewhere {
-    /// Compiles, asking `local` for files of the work tree and others for the rest.
+    /// Compiles, asking `local` for files of the work tree, `compare` for what it changed against a ref, and
+    /// others for the rest.
     pub(super) async fn compile(
         &self,
         mut input: Input,
         local: impl Fn(&str) -> Fetched,
+        compare: impl Fn(&str) -> Comparison,
     ) -> Compiled {
         loop {
             let compiled = ci::compile(&input);
-            if compiled.wanted.is_empty() {
+            if !compiled.wants_more() {
                 return compiled;
+            }
+            for name in compiled.wanted_comparisons {
+                let comparison = compare(&name);
+                input.comparisons.insert(name, comparison);
             }
             for location in compiled.wanted {
                 if let Entry::Vacant(place) = input.files.entry(location) {
@@ -158,6 +167,7 @@ impl Server<'_> {
         let origin = Origin {
             project: project.to_owned(),
             commit: commit.unwrap_or(git_ref).to_owned(),
+            component: None,
         };
         let text = read(response).await?;
         Ok(Some(Fetched::Of { text, origin }))
@@ -182,8 +192,10 @@ impl Server<'_> {
         let none = || format!("{} has no tag that is a version", parsed.project);
         let version = version.ok_or_else(|| Trouble::failed(none()))?;
         for path in parsed.files() {
-            if let Some(found) = self.file(&parsed.project, version, &path).await? {
-                return Ok(found);
+            let found = self.file(&parsed.project, version, &path).await?;
+            if let Some(Fetched::Of { text, mut origin }) = found {
+                origin.component = Some(parsed.facts(version));
+                return Ok(Fetched::Of { text, origin });
             }
         }
         let [usual, other] = parsed.files();

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ci::{Compiled, Fetched, Input, Missing, Purpose, Source};
+use ci::{Comparison, Compiled, Fetched, Input, Missing, Purpose, Source};
 use clap::Args;
 use model::{GitRef, Variable};
 
@@ -97,7 +97,10 @@ pub(crate) async fn compile(
     if let Some(worktree) = worktree.as_ref().filter(|_| asks) {
         input.changes = worktree.changes(&input.git_ref, what);
     }
-    match worktree.and_then(|tree| tree.subject_of_head(input.git_ref.clone(), what)) {
+    match worktree
+        .as_ref()
+        .and_then(|tree| tree.subject_of_head(input.git_ref.clone(), what))
+    {
         Some(subject) => {
             input.variables.predefined = subject.variables();
             input.default_branch = subject.commit.default_branch;
@@ -105,7 +108,12 @@ pub(crate) async fn compile(
         }
         None => input.variables.predefined = predefined(&input),
     }
-    Ok(elsewhere.compile(input, |path| fetch(&root, path)).await)
+    let compare = |name: &str| {
+        let tree = worktree.as_ref();
+        tree.map_or(Comparison::Unknown, |tree| tree.compare(name))
+    };
+    let compiled = elsewhere.compile(input, |path| fetch(&root, path), compare);
+    Ok(compiled.await)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

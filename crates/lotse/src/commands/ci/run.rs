@@ -2,8 +2,8 @@
 
 mod choose;
 mod show;
+mod workplace;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use clap::Args;
 use pipeline::Status;
 use runner::{Runner, RunnerConfig, Shutdown};
 use server::local::{self, Blueprint, Happening, Local};
-use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -23,6 +22,7 @@ use super::worktree::{Copy, WorkTree};
 use crate::output::{Failure, Screen};
 use choose::{Chosen, Wish};
 use show::Display;
+use workplace::Workplace;
 
 /// The file that says what to do.
 const CONFIG_FILE: &str = ".gitlab-ci.yml";
@@ -58,14 +58,11 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCode, Failure> {
     let mut stops = stops()?;
-    let folder = tempfile::Builder::new().prefix("lotse-ci-").tempdir();
-    let folder = folder.map_err(|error| {
-        Failure::user("cannot make a folder for the copy of the work tree")
-            .because(&error)
-            .hint("set TMPDIR to a folder that can be written")
-    })?;
-    let copy = WorkTree::here()?.copy(folder.path(), &arguments.what)?;
-    let compiled = compile(&copy, arguments).await?;
+    workplace::clear_away();
+    let workplace = Workplace::make()?;
+    let tree = WorkTree::here()?;
+    let copy = tree.copy(workplace.path(), &arguments.what)?;
+    let compiled = compile(&tree, &copy, arguments).await?;
     let Some(graph) = &compiled.graph else {
         return Err(facts::refused(&compiled));
     };
@@ -77,10 +74,10 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
     let chosen = choose::choose(&compiled, graph, &wish)?;
     tell_notes(&compiled, &chosen.graph);
     let mut display = Display::new(screen, arguments.json, &chosen.graph);
-    let at_work = play(folder.path(), copy, chosen, arguments);
+    let at_work = play(&workplace, copy, chosen, arguments);
     let (status, interrupted) = at_work.await?.attend(&mut stops, &mut display).await?;
     display.finish(status)?;
-    remove(folder);
+    workplace.remove();
     if interrupted {
         return Err(Failure::interrupted());
     }
@@ -91,7 +88,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
 }
 
 /// Compiles the copy's file, as the server would at that commit.
-async fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
+async fn compile(tree: &WorkTree, copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
     let text = copy.read(CONFIG_FILE)?.ok_or_else(|| {
         Failure::user(format!("the work tree has no {CONFIG_FILE}"))
             .hint("it belongs to the root of the repository, and git must not ignore it")
@@ -106,7 +103,9 @@ async fn compile(copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure
     input.variables.predefined = subject.variables();
     input.variables.project = arguments.what.settings();
     let elsewhere = &arguments.elsewhere;
-    Ok(elsewhere.compile(input, |path| fetch(copy, path)).await)
+    let compare = |name: &str| tree.compare(name);
+    let compiled = elsewhere.compile(input, |path| fetch(copy, path), compare);
+    Ok(compiled.await)
 }
 
 fn fetch(copy: &Copy, path: &str) -> Fetched {
@@ -160,7 +159,7 @@ struct AtWork {
 }
 
 async fn play(
-    folder: &Path,
+    workplace: &Workplace,
     copy: Copy,
     chosen: Chosen,
     arguments: &Arguments,
@@ -172,14 +171,14 @@ async fn play(
         settings: arguments.what.settings(),
         play: chosen.play,
         repository: copy.repository,
-        folder: folder.to_owned(),
+        folder: workplace.path().to_owned(),
     };
     let local = Local::start(blueprint, sender).await.map_err(|error| {
         Failure::user("cannot listen on an address of this machine").because(&error)
     })?;
     let shutdown = Shutdown::default();
     Ok(AtWork {
-        runner: start_runner(&local, folder, &shutdown)?,
+        runner: start_runner(&local, workplace, &shutdown)?,
         local,
         shutdown,
         happenings,
@@ -188,7 +187,7 @@ async fn play(
 
 fn start_runner(
     local: &Local,
-    folder: &Path,
+    workplace: &Workplace,
     shutdown: &Shutdown,
 ) -> Result<JoinHandle<()>, Failure> {
     let at_once = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
@@ -197,10 +196,9 @@ fn start_runner(
         url: local.url().to_owned(),
         id: 1,
         token: local.runner_token().clone(),
-        // Marks the processes of these jobs: no other run may take them for its own.
-        system_id: format!("local_{}", std::process::id()),
+        system_id: workplace.mark(),
         concurrent: u32::try_from(at_once).unwrap_or(2),
-        directory: folder.join("runner"),
+        directory: workplace.path().join("runner"),
         shell: None,
         output_limit_kib: 64 << 10,
         ca_file: None,
@@ -267,13 +265,5 @@ impl AtWork {
             "interrupted: jobs are stopped, their after_script runs; once more stops all at once"
         );
         self.local.cancel();
-    }
-}
-
-/// The copy goes; what a job made under another user's name (in a container) may stay.
-fn remove(folder: TempDir) {
-    let path = folder.path().to_owned();
-    if let Err(error) = folder.close() {
-        eprintln!("note: {} is left behind: {error}", path.display());
     }
 }

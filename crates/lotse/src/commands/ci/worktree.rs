@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ci::Changes;
+use ci::{Changes, Comparison};
 use model::{CommitId, GitRef};
 use server::local::{CommitFacts, Subject};
 
@@ -79,16 +79,37 @@ impl WorkTree {
         let Some(before) = self.upstream(what).filter(|_| !git_ref.is_tag()) else {
             return Changes::Unknown;
         };
-        let changed = ["diff", "--name-only", "--no-renames", "-z", before.as_str()];
-        let new = ["ls-files", "-z", "--others", "--exclude-standard"];
-        let listed = self.git(changed).output().and_then(|changed| {
-            let new = self.git(new).output()?;
-            Ok([names(&changed), names(&new)].concat())
-        });
-        match listed {
+        match self.changed_since(&before) {
             Ok(files) if !files.is_empty() => Changes::Files(files),
             _ => Changes::Unknown,
         }
+    }
+
+    /// What a commit of everything would have changed since it parted from another ref.
+    pub(super) fn compare(&self, name: &str) -> Comparison {
+        let kinds = ["refs/tags/", "refs/heads/", "refs/remotes/origin/", ""];
+        let found = kinds.iter().find_map(|kind| {
+            let name = format!("{kind}{name}^{{commit}}");
+            let verify = ["rev-parse", "--verify", "--quiet", "--end-of-options"];
+            let asked = self.git(verify.into_iter().chain([name.as_str()]));
+            asked.output().ok()?.parse::<CommitId>().ok()
+        });
+        let Some(other) = found else {
+            return Comparison::NoRef;
+        };
+        let base = self.git(["merge-base", other.as_str(), "HEAD"]).output();
+        let base = base.ok().and_then(|base| base.parse().ok());
+        let files = self.changed_since(&base.unwrap_or(other));
+        files.map_or(Comparison::Unknown, Comparison::Files)
+    }
+
+    /// The files that a commit of everything would change.
+    fn changed_since(&self, before: &CommitId) -> Result<Vec<String>, Failure> {
+        let changed = ["diff", "--name-only", "--no-renames", "-z", before.as_str()];
+        let changed = self.git(changed).output()?;
+        let new = ["ls-files", "-z", "--others", "--exclude-standard"];
+        let new = self.git(new).output()?;
+        Ok([names(&changed), names(&new)].concat())
     }
 
     /// The files that a commit of everything would have.

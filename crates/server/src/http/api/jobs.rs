@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 use super::pipelines::pipeline_json;
 use super::{PageQuery, paged};
 use crate::App;
+use crate::artifacts::ARCHIVE;
 use crate::auth::Level;
 use crate::dispatch::why_pending;
 use crate::downstream::below;
 use crate::http::{ApiError, Authenticated};
 use crate::predefined::time;
-use crate::store::{JobRow, PipelineRow, Project, StoreError};
+use crate::store::{ArtifactRow, JobRow, PipelineRow, Project, StoreError};
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -42,11 +43,9 @@ async fn list(
     let project = caller.project(&app, &id, Level::Reporter).await?;
     let page = paging.page();
     let rows = app.store.jobs_of_project(project.id, page).await?;
-    let reasons = pending_reasons(&app, &rows).await?;
     let mut items = Vec::with_capacity(rows.len());
-    for (job, reason) in rows.iter().zip(reasons) {
-        let pipeline = pipeline_of(&app, job).await?;
-        items.push(job_json(&app, &project, &pipeline, job, reason));
+    for job in &rows {
+        items.push(full_json(&app, &project, job).await?);
     }
     Ok(paged(items, page))
 }
@@ -152,7 +151,7 @@ async fn command(
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-async fn find(
+pub(super) async fn find(
     app: &App,
     caller: &Authenticated,
     id: &str,
@@ -213,8 +212,11 @@ pub(crate) async fn jobs_json(
 ) -> Result<Vec<Value>, ApiError> {
     let reasons = pending_reasons(app, jobs).await?;
     let below = below(app, jobs).await?;
+    let files = app.store.artifacts_of_pipeline(pipeline.id).await?;
     let one = |(job, reason): (&JobRow, Option<String>)| {
         let mut value = job_json(app, project, pipeline, job, reason);
+        let files: Vec<_> = files.iter().filter(|file| file.job == job.id).collect();
+        add_artifacts(&mut value, &files);
         if job.is_trigger {
             let found = below.iter().find(|(_, row)| row.upstream == Some(job.id));
             value["downstream_pipeline"] =
@@ -223,6 +225,25 @@ pub(crate) async fn jobs_json(
         value
     };
     Ok(jobs.iter().zip(reasons).map(one).collect())
+}
+
+fn add_artifacts(job: &mut Value, files: &[&ArtifactRow]) {
+    let one = |file: &&ArtifactRow| {
+        json!({
+            "file_type": file.kind,
+            "size": file.size,
+            "filename": file.name,
+            "file_format": if file.kind == ARCHIVE { "zip" } else { "gzip" },
+            "digest": file.digest,
+        })
+    };
+    job["artifacts"] = files.iter().map(one).collect();
+    let archive = files.iter().find(|file| file.kind == ARCHIVE);
+    if let Some(file) = archive {
+        job["artifacts_file"] = json!({ "filename": file.name, "size": file.size });
+    }
+    let first = files.iter().filter_map(|file| file.expires_at).min();
+    job["artifacts_expire_at"] = json!(first.map(time));
 }
 
 /// A job as GitLab shows it; `pending_reason` is ours.

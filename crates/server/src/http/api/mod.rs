@@ -1,9 +1,11 @@
 //! The REST API, in GitLab's shapes, so that its clients work.
 
+mod artifacts;
 mod jobs;
 mod pipelines;
 mod projects;
 mod repository;
+mod resource_groups;
 mod runners;
 mod tokens;
 mod variables;
@@ -33,7 +35,9 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .merge(variables::router())
         .merge(pipelines::router())
         .merge(jobs::router())
+        .merge(artifacts::router())
         .merge(repository::router())
+        .merge(resource_groups::router())
         .merge(runners::router())
         .merge(tokens::router())
         .layer(link_next)

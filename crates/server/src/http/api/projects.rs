@@ -21,7 +21,7 @@ use crate::store::{Group, Project};
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/projects", get(list).post(create))
-        .route("/projects/{id}", get(show).delete(remove))
+        .route("/projects/{id}", get(show).put(change).delete(remove))
         .route("/groups", get(groups).post(create_group))
         .route("/groups/{id}", get(show_group))
         .route("/groups/{id}/members", post(add_group_member))
@@ -108,6 +108,36 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let project = caller.project(&app, &id, Level::Reporter).await?;
+    Ok(Json(project_json(&app, &project).await))
+}
+
+#[derive(Deserialize)]
+struct Changes {
+    auto_cancel_pending_pipelines: Option<Switch>,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Switch {
+    Enabled,
+    Disabled,
+}
+
+async fn change(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path(id): Path<String>,
+    Json(new): Json<Changes>,
+) -> Result<Json<Value>, ApiError> {
+    let mut project = caller.project(&app, &id, Level::Maintainer).await?;
+    let Some(auto_cancel) = new.auto_cancel_pending_pipelines else {
+        return Err(ApiError::bad_request(
+            "nothing is changed: give `auto_cancel_pending_pipelines`, which is `enabled` or `disabled`",
+        ));
+    };
+    project.auto_cancel = auto_cancel == Switch::Enabled;
+    let on = project.auto_cancel;
+    app.store.set_auto_cancel(project.id, on).await?;
     Ok(Json(project_json(&app, &project).await))
 }
 
@@ -264,6 +294,10 @@ async fn project_json(app: &App, project: &Project) -> Value {
         "namespace": { "full_path": path.group(), "path": path.group(), "kind": "group" },
         "visibility": "private",
         "default_branch": default_branch(app, project).await,
+        "auto_cancel_pending_pipelines": match project.auto_cancel {
+            true => "enabled",
+            false => "disabled",
+        },
         "created_at": time(project.created_at),
         "web_url": app.addresses.page(path.as_str()),
         "http_url_to_repo": app.addresses.page(&format!("{path}.git")),

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 
 from celery import shared_task
 from invenio_cache import current_cache
+from invenio_db import db
 from invenio_records.api import Record
 from invenio_records.models import RecordMetadata
 from redis.exceptions import RedisError
@@ -55,9 +56,12 @@ def index_all():
 def record(task, id_):
     """Return a record; the task may be faster than the commit of what it is about."""
     try:
-        return Record.get_record(id_)
+        return dict(Record.get_record(id_))
     except NoResultFound as error:
         raise task.retry(exc=error, countdown=1, max_retries=10)
+    finally:
+        # a migration would wait for a transaction that is open while the task is at work
+        db.session.rollback()
 
 
 def remember(done, id_):

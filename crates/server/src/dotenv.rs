@@ -12,7 +12,7 @@ const MAX_SIZE: u64 = 5 * 1024;
 ///
 /// # Errors
 /// In words, when it is too large, or a line is no `NAME=value` (GitLab, "artifacts:reports:dotenv").
-pub(super) fn read(compressed: &[u8]) -> Result<Vec<Variable>, String> {
+pub(crate) fn read(compressed: &[u8]) -> Result<Vec<Variable>, String> {
     let mut text = String::new();
     let mut decoder = MultiGzDecoder::new(compressed).take(MAX_SIZE + 1);
     decoder

@@ -1,0 +1,83 @@
+//! Artifacts: download all of a job's or one file, keep, remove (GitLab, "Job artifacts API").
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use model::JobId;
+
+use super::jobs::{find, full_json};
+use crate::App;
+use crate::artifacts::{self, ARCHIVE, ArchiveError};
+use crate::auth::Level;
+use crate::http::{ApiError, Authenticated, archive};
+
+/// The largest file that is given without its archive, in bytes.
+const FILE_LIMIT: u64 = 32 << 20;
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route(
+            "/projects/{id}/jobs/{job}/artifacts",
+            get(download).delete(remove),
+        )
+        .route("/projects/{id}/jobs/{job}/artifacts/keep", post(keep))
+        .route("/projects/{id}/jobs/{job}/artifacts/{*path}", get(file))
+}
+
+async fn download(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path((id, job)): Path<(String, JobId)>,
+) -> Result<Response, ApiError> {
+    let (_, row) = find(&app, &caller, &id, job, Level::Reporter).await?;
+    archive(&app, row.id).await
+}
+
+/// Without a type that a browser would show: whatever a job wrote must not act in this site's name.
+async fn file(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path((id, job, path)): Path<(String, JobId, String)>,
+) -> Result<Response, ApiError> {
+    let (_, row) = find(&app, &caller, &id, job, Level::Reporter).await?;
+    if app.store.artifact(row.id, ARCHIVE).await?.is_none() {
+        return Err(ApiError::not_found(format_args!("artifact of job {job}")));
+    }
+    let bytes = artifacts::file_of(&app, row.id, &path, FILE_LIMIT).await;
+    let bytes = bytes.map_err(|error| match error {
+        ArchiveError::Absent { .. } => ApiError::not_found(format_args!("file {path} in it")),
+        ArchiveError::TooLarge { .. } => {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+                .hint("download the whole archive: `lotse job artifacts JOB`")
+        }
+        ArchiveError::Damaged(_) => ApiError::internal(&error),
+    })?;
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, bytes).into_response())
+}
+
+async fn keep(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path((id, job)): Path<(String, JobId)>,
+) -> Result<Response, ApiError> {
+    let (project, row) = find(&app, &caller, &id, job, Level::Developer).await?;
+    app.store.keep_for_ever(row.id).await?;
+    let body = axum::Json(full_json(&app, &project, &row).await?);
+    Ok(body.into_response())
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path((id, job)): Path<(String, JobId)>,
+) -> Result<StatusCode, ApiError> {
+    let (_, row) = find(&app, &caller, &id, job, Level::Maintainer).await?;
+    let rows = app.store.artifacts_of_job(row.id).await?;
+    artifacts::forget(&app, &rows).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
