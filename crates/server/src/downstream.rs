@@ -5,7 +5,8 @@
 //! a trigger job that is pending waits for its pipeline, and at most one pipeline is ever kept for an
 //! attempt. So doing any of it twice does nothing.
 
-mod forward;
+pub(crate) mod file;
+pub(crate) mod forward;
 mod wanted;
 
 use std::collections::HashSet;
@@ -23,6 +24,8 @@ use crate::engine::EngineError;
 use crate::http::chain;
 use crate::push::{Made, PushError};
 use crate::store::{JobRow, PipelineRow, Project, StoreError};
+pub(crate) use wanted::{LEVELS_OF_CHILDREN, PIPELINES_OF_ONE};
+
 use wanted::Refusal;
 
 /// How many pipelines are made at the same time: each reads from git and compiles.
