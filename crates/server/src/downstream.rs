@@ -9,11 +9,12 @@ pub(crate) mod file;
 pub(crate) mod forward;
 mod wanted;
 
-use std::collections::HashSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{JobId, PipelineId};
+use model::{JobId, PipelineId, ProjectId};
 use pipeline::{Downstream, Event, Status};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -154,10 +155,16 @@ pub(crate) async fn below(
     let Some(trigger) = jobs.iter().find(|job| job.is_trigger) else {
         return Ok(found);
     };
+    let mut projects: BTreeMap<ProjectId, Option<Project>> = BTreeMap::new();
     for row in app.store.downstreams(trigger.pipeline).await? {
-        if let Some(project) = app.store.project(row.project).await? {
-            found.push((project, row));
-        }
+        let project = match projects.entry(row.project) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let project = app.store.project(row.project).await?;
+                place.insert(project).clone()
+            }
+        };
+        found.extend(project.map(|project| (project, row)));
     }
     Ok(found)
 }

@@ -20,7 +20,7 @@ use crate::store::{JobRow, PipelineRow, Project, StoreError};
 /// Children below children: at most so many levels.
 pub(crate) const LEVELS_OF_CHILDREN: usize = 2;
 
-/// Pipelines that one pipeline leads to, with itself: at most so many.
+/// Pipelines that one pipeline leads to, with itself: at most so many, and as many more as are made at once.
 pub(crate) const PIPELINES_OF_ONE: i64 = 1000;
 
 /// Pipelines above one that are looked at.
