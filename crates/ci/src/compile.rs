@@ -16,8 +16,8 @@ use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::scope::{Outside, Scope};
 use crate::{
-    AutoCancel, Comparison, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose, Sources,
-    danger, read, reference,
+    AutoCancel, Comparison, Diagnostic, Fetched, Graph, Input, Location, Place, Purpose,
+    RepositoryAt, Sources, Tree, danger, read, reference,
 };
 use yaml::{Map, Node, Span, Value, weight};
 
@@ -36,6 +36,8 @@ pub struct Compiled {
     pub wanted: Vec<Location>,
     /// Refs that `compare_to` names and that were not among [`Input::comparisons`]; as with `wanted`.
     pub wanted_comparisons: Vec<String>,
+    /// Repositories whose paths are asked for and that were not among [`Input::trees`]; as with `wanted`.
+    pub wanted_trees: Vec<RepositoryAt>,
     merged: Option<Map>,
     /// The texts the diagnostics speak of, to render them with.
     pub sources: Sources,
@@ -57,7 +59,9 @@ pub struct LeftOut {
 impl Compiled {
     /// Whether something has to be added to the input first.
     pub fn wants_more(&self) -> bool {
-        !self.wanted.is_empty() || !self.wanted_comparisons.is_empty()
+        !self.wanted.is_empty()
+            || !self.wanted_comparisons.is_empty()
+            || !self.wanted_trees.is_empty()
     }
 
     /// Whether an error forbids a pipeline.
@@ -105,7 +109,8 @@ pub fn compile(input: &Input) -> Compiled {
         done = jobs(without_empty(tree), &outside, &facts, &mut report);
     }
     let wanted_comparisons: Vec<_> = facts.wanted.take().into_iter().collect();
-    let whole = wanted.is_empty() && wanted_comparisons.is_empty();
+    let wanted_trees: Vec<_> = facts.wanted_trees.take().into_iter().collect();
+    let whole = wanted.is_empty() && wanted_comparisons.is_empty() && wanted_trees.is_empty();
     let graph = done.graph.filter(|_| report.errors() == 0 && whole);
     let left_out = done.left_out.into_iter();
     let left_out = left_out
@@ -123,12 +128,14 @@ pub fn compile(input: &Input) -> Compiled {
         left_out,
         wanted,
         wanted_comparisons,
+        wanted_trees,
         merged: done.merged,
         sources,
     }
 }
 
-/// Compiles, asking `fetch` for each included file as it becomes known. Nothing is compared with other refs.
+/// Compiles, asking `fetch` for each included file as it becomes known. Nothing is compared with
+/// other refs, and no other repository looked at.
 pub fn compile_with(mut input: Input, mut fetch: impl FnMut(&Location) -> Fetched) -> Compiled {
     loop {
         let compiled = compile(&input);
@@ -137,6 +144,9 @@ pub fn compile_with(mut input: Input, mut fetch: impl FnMut(&Location) -> Fetche
         }
         for name in compiled.wanted_comparisons {
             input.comparisons.insert(name, Comparison::Unknown);
+        }
+        for at in compiled.wanted_trees {
+            input.trees.insert(at, Tree::Unknown);
         }
         for location in compiled.wanted {
             if let Entry::Vacant(place) = input.files.entry(location) {

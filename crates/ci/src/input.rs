@@ -20,6 +20,9 @@ pub struct Input {
     /// Paths of all files of the repository at the commit, for `exists` and for globs of
     /// `include:local`. `None` when unknown: then `exists` holds, as GitLab does beyond its limit.
     pub tree: Option<Vec<String>>,
+    /// The paths of other repositories, for `exists` with `project` and for globs in files of other projects.
+    /// One that is absent here and needed is listed in [`crate::Compiled::wanted_trees`].
+    pub trees: BTreeMap<RepositoryAt, Tree>,
     /// The branch or tag that the pipeline is for.
     pub git_ref: GitRef,
     /// What asked for the pipeline.
@@ -50,6 +53,7 @@ impl Input {
             text: text.into(),
             files: BTreeMap::new(),
             tree: None,
+            trees: BTreeMap::new(),
             git_ref,
             source: Source::Push,
             purpose: Purpose::Create,
@@ -266,6 +270,26 @@ impl fmt::Display for Location {
             Self::Component { address } => write!(f, "component:{address}"),
         }
     }
+}
+
+/// A repository of the same server, as some ref has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepositoryAt {
+    /// `group/name`.
+    pub project: String,
+    /// Branch, tag or commit; `None` is the default branch.
+    pub git_ref: Option<String>,
+}
+
+/// What is known of the paths in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tree {
+    /// All of them.
+    Paths(Vec<String>),
+    /// Nobody can look there: then `exists` holds.
+    Unknown,
+    /// It cannot be had.
+    Failed(Missing),
 }
 
 /// The answer to a [`Location`].

@@ -39,7 +39,7 @@ pub use graph::{
 };
 pub use input::{
     Changes, Comparison, ComponentFacts, Fetched, Input, Layers, Location, Missing, Origin,
-    Purpose, Source,
+    Purpose, RepositoryAt, Source, Tree,
 };
 pub use schema::json_schema;
 pub use variables::{expand, expand_text, merge};

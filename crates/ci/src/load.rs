@@ -14,7 +14,7 @@ use crate::report::{Problem, Report};
 use crate::rules::{Decision, Facts};
 use crate::schema::{GLOBAL, What, check};
 use crate::scope::Scope;
-use crate::{Fetched, Input, Location, Missing, Purpose};
+use crate::{Fetched, Input, Location, Missing, Purpose, RepositoryAt, Tree};
 use home::Home;
 use yaml::{Map, Node, Span, Value};
 
@@ -278,39 +278,50 @@ impl<'l> Loader<'l> {
     /// A file of this repository, or of the project that the including file is from.
     fn local(&mut self, path: &str, span: Span) -> Vec<Location> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
-        if let Home::Project { project, git_ref } = &self.home {
-            if path.contains('*') {
-                let message = format!(
-                    "`{path}`: a pattern means files of the pipeline's own repository, and this file is of `{project}`"
-                );
-                let problem = Problem::error("include", span, message);
-                self.report.add(problem.hint("name each file"));
-                return Vec::new();
-            }
-            return vec![Location::Project {
+        let location = |path: String| match &self.home {
+            Home::Project { project, git_ref } => Location::Project {
                 project: project.clone(),
                 git_ref: git_ref.clone(),
-                path: path.to_owned(),
-            }];
+                path,
+            },
+            _ => Location::Local { path },
+        };
+        let is_somewhere = matches!(self.home, Home::Here | Home::Project { .. });
+        if !path.contains('*') || !is_somewhere {
+            return vec![location(path.to_owned())];
         }
-        if !path.contains('*') || self.home != Home::Here {
-            return vec![Location::Local {
-                path: path.to_owned(),
-            }];
-        }
-        let glob = crate::glob::wildcard(path);
-        let tree = self.input.tree.as_deref().unwrap_or_default();
-        let fits = |file: &&String| glob.as_ref().is_some_and(|glob| glob.is_match(file));
-        let mut found: Vec<_> = tree.iter().filter(fits).cloned().collect();
-        found.sort();
+        let found = match self.paths() {
+            Some(Ok(paths)) => matching(path, paths),
+            Some(Err(reason)) => {
+                let message = format!("no file can be found by `{path}`: {reason}");
+                self.report.add(Problem::error("include", span, message));
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let found: Vec<_> = found.into_iter().map(location).collect();
         if found.is_empty() {
             let message = format!("no file of the repository matches `{path}`");
             self.report.add(Problem::error("include", span, message));
         }
         found
-            .into_iter()
-            .map(|path| Location::Local { path })
-            .collect()
+    }
+
+    /// All paths of the repository that the file is of; nothing while they are asked for.
+    fn paths(&self) -> Option<Result<&'l [String], &'l str>> {
+        let input = self.input;
+        let Home::Project { project, git_ref } = &self.home else {
+            return Some(Ok(input.tree.as_deref().unwrap_or_default()));
+        };
+        let at = RepositoryAt {
+            project: project.clone(),
+            git_ref: git_ref.clone(),
+        };
+        Some(match self.facts.tree(&at)? {
+            Tree::Paths(paths) => Ok(paths),
+            Tree::Failed(missing) => Err(missing.reason.as_str()),
+            Tree::Unknown => Err("nobody can look there"),
+        })
     }
 
     fn one(&mut self, location: Location, at: Span, given: &Values) -> Option<Map> {
@@ -388,6 +399,15 @@ impl<'l> Loader<'l> {
         self.report.add(problem.maybe_hint(missing.hint.clone()));
         self.report.incomplete = true;
     }
+}
+
+/// The paths that a pattern of `include:local` means, in order.
+fn matching(pattern: &str, paths: &[String]) -> Vec<String> {
+    let glob = crate::glob::wildcard(pattern);
+    let fits = |file: &&String| glob.as_ref().is_some_and(|glob| glob.is_match(file));
+    let mut found: Vec<_> = paths.iter().filter(fits).cloned().collect();
+    found.sort();
+    found
 }
 
 /// What a component may know of itself, by its word.

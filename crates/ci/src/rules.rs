@@ -11,7 +11,7 @@ use crate::expression::{self, Expression, Patterns};
 use crate::glob::glob;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
-use crate::{Changes, Comparison, Input};
+use crate::{Changes, Comparison, Input, RepositoryAt, Tree};
 use yaml::{Node, Span, Value};
 
 /// What rules are held against, with what was already found out.
@@ -23,6 +23,8 @@ pub(crate) struct Facts<'i> {
     existing: RefCell<HashMap<String, bool>>,
     /// Refs to compare with that nothing is known of.
     pub(crate) wanted: RefCell<BTreeSet<String>>,
+    /// Repositories whose paths nobody has said.
+    pub(crate) wanted_trees: RefCell<BTreeSet<RepositoryAt>>,
 }
 
 /// What the rules decided.
@@ -43,6 +45,7 @@ impl<'i> Facts<'i> {
             globs: RefCell::default(),
             existing: RefCell::default(),
             wanted: RefCell::default(),
+            wanted_trees: RefCell::default(),
         }
     }
 
@@ -63,7 +66,7 @@ impl<'i> Facts<'i> {
         let holds = condition.is_none_or(|text| self.holds(text, scope));
         holds
             && (rule.get("changes")).is_none_or(|changes| self.changed(changes, scope, report))
-            && (rule.get("exists")).is_none_or(|exists| self.exist(exists, scope))
+            && (rule.get("exists")).is_none_or(|exists| self.exist(exists, scope, report))
     }
 
     /// Whether a condition holds; one that is none does not (the check has said so).
@@ -125,11 +128,14 @@ impl<'i> Facts<'i> {
     }
 
     /// Whether one of the paths exists; true when nobody knows.
-    pub(crate) fn exist(&self, exists: &Node, scope: &Scope<'_>) -> bool {
+    pub(crate) fn exist(&self, exists: &Node, scope: &Scope<'_>, report: &mut Report) -> bool {
+        if exists.get("project").is_some() {
+            return self.exist_elsewhere(exists, scope, report);
+        }
         let Some(tree) = &self.input.tree else {
             return true;
         };
-        if exists.is_null() || exists.get("project").is_some() {
+        if exists.is_null() {
             return true;
         }
         patterns(exists).iter().any(|pattern| {
@@ -142,6 +148,41 @@ impl<'i> Facts<'i> {
             self.existing.borrow_mut().insert(pattern, exists);
             exists
         })
+    }
+
+    /// `exists` with `project`: the paths of another repository.
+    fn exist_elsewhere(&self, exists: &Node, scope: &Scope<'_>, report: &mut Report) -> bool {
+        let text = |name: &str| {
+            let text = exists.get(name).and_then(Node::as_str)?;
+            Some(scope.expand(text))
+        };
+        let at = RepositoryAt {
+            project: text("project").unwrap_or_default(),
+            git_ref: text("ref"),
+        };
+        match self.tree(&at) {
+            None | Some(Tree::Unknown) => true,
+            Some(Tree::Failed(missing)) => {
+                let reason = &missing.reason;
+                let message = format!("`exists` cannot look into `{}`: {reason}", at.project);
+                let problem = Problem::error("exists", exists.span, message);
+                report.add(problem.maybe_hint(missing.hint.clone()));
+                false
+            }
+            Some(Tree::Paths(paths)) => patterns(exists).iter().any(|pattern| {
+                let glob = self.glob(&scope.expand(pattern));
+                glob.is_some_and(|glob| paths.iter().any(|path| glob.is_match(path)))
+            }),
+        }
+    }
+
+    /// What is known of another repository's paths; asked for when that is nothing.
+    pub(crate) fn tree(&self, at: &RepositoryAt) -> Option<&'i Tree> {
+        let known = self.input.trees.get(at);
+        if known.is_none() {
+            self.wanted_trees.borrow_mut().insert(at.clone());
+        }
+        known
     }
 
     fn glob(&self, pattern: &str) -> Option<Rc<Regex>> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use ci::{
     Changes, Comparison, Compiled, ComponentAddress, Fetched, Input, Job, Location, Missing,
-    Origin, Purpose,
+    Origin, Purpose, RepositoryAt, Tree,
 };
 use model::{GitRef, Variable};
 use regex::Regex;
@@ -148,6 +148,19 @@ fn input(main: &str, others: &BTreeMap<String, String>) -> Input {
             "source" => input.source = value.parse().unwrap(),
             "purpose" => input.purpose = Purpose::Check,
             "changes" => input.changes = Changes::Files(list()),
+            "other tree" => {
+                let (at, files) = value.split_once('=').unwrap();
+                let (project, git_ref) = at.split_once('@').unwrap();
+                let at = RepositoryAt {
+                    project: project.to_owned(),
+                    git_ref: Some(git_ref.to_owned()),
+                };
+                let tree = match files {
+                    "none" => Tree::Failed(Missing::new("there is none").hint("make it")),
+                    files => Tree::Paths(files.split(", ").map(str::to_owned).collect()),
+                };
+                input.trees.insert(at, tree);
+            }
             "no ref" => {
                 input
                     .comparisons

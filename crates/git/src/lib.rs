@@ -30,7 +30,7 @@ pub use key::{KeyError, RepositoryKey};
 pub use object_id::ObjectId;
 pub use output::Output;
 pub use push::{Push, RefUpdate, Rejected};
-pub use read::Reference;
+pub use read::{Below, Reference, TreeEntry};
 pub use receive::ReceiveOptions;
 pub use repositories::{Repositories, Repository};
 pub use rules::{Change, DenyRule, TagPolicy};

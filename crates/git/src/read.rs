@@ -23,6 +23,42 @@ pub struct Reference {
     pub commit: CommitId,
 }
 
+/// How far a look into a folder goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// The folder alone.
+    No,
+    /// All that is in it, however deep.
+    All,
+}
+
+/// A file or folder of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// `100644`, …
+    pub mode: String,
+    /// `blob`, `tree`, or `commit` for a submodule.
+    pub kind: String,
+    /// The object's id.
+    pub id: String,
+    /// The whole path.
+    pub path: String,
+}
+
+impl TreeEntry {
+    /// `MODE KIND ID<tab>PATH`
+    fn parse(line: &str, prefix: &str) -> Option<Self> {
+        let (facts, path) = line.split_once('\t')?;
+        let mut facts = facts.split(' ').map(str::to_owned);
+        Some(Self {
+            mode: facts.next()?,
+            kind: facts.next()?,
+            id: facts.next()?,
+            path: format!("{prefix}{path}"),
+        })
+    }
+}
+
 impl Repository {
     /// All branches and tags that lead to a commit, by name.
     ///
@@ -145,6 +181,43 @@ impl Repository {
         let git = self.git("ls-tree");
         let git = git.args(["-r", "-z", "--name-only", "--full-tree", commit.as_str()]);
         Ok(paths(&git.output(b"", LIST_LIMIT).await?))
+    }
+
+    /// What lies in a folder of a commit, and, if asked for, all that is below; nothing when there is no such
+    /// folder. The root is the empty path.
+    ///
+    /// # Errors
+    /// When there is too much; when git fails.
+    pub async fn tree(
+        &self,
+        commit: &CommitId,
+        folder: &str,
+        below: Below,
+    ) -> Result<Vec<TreeEntry>, GitError> {
+        let folder = folder.trim_matches('/');
+        if folder.contains(['\n', '\0']) {
+            return Ok(Vec::new());
+        }
+        let name = format!("{commit}:{folder}");
+        let found = self.object(&name, LIST_LIMIT).await?;
+        if found.is_none_or(|found| found.kind != "tree") {
+            return Ok(Vec::new());
+        }
+        let git = self.git("ls-tree").args(["-z"]);
+        let git = match below {
+            Below::No => git,
+            Below::All => git.args(["-r", "-t"]),
+        };
+        let list = git.args([name]).output(b"", LIST_LIMIT).await?;
+        let prefix = match folder {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
+        let list = String::from_utf8_lossy(&list);
+        let entries = list
+            .split('\0')
+            .filter_map(|line| TreeEntry::parse(line, &prefix));
+        Ok(entries.collect())
     }
 
     /// The paths that differ between two commits; all files of `new` when there is no `old`.

@@ -21,7 +21,7 @@ use crate::parcels::{self, Parcel};
 use crate::store::{ArtifactRow, NewArtifact, Store, StoreError, now};
 use crate::{App, traces};
 
-pub(crate) use inside::{ArchiveError, file_of};
+pub(crate) use inside::{ArchiveError, file_of, read};
 
 /// The most that artifacts of one kind of a job may have, in bytes.
 const LIMIT: u64 = 1 << 30;

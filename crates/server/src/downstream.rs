@@ -5,14 +5,16 @@
 //! a trigger job that is pending waits for its pipeline, and at most one pipeline is ever kept for an
 //! attempt. So doing any of it twice does nothing.
 
-mod forward;
+pub(crate) mod file;
+pub(crate) mod forward;
 mod wanted;
 
-use std::collections::HashSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{JobId, PipelineId};
+use model::{JobId, PipelineId, ProjectId};
 use pipeline::{Downstream, Event, Status};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -23,6 +25,8 @@ use crate::engine::EngineError;
 use crate::http::chain;
 use crate::push::{Made, PushError};
 use crate::store::{JobRow, PipelineRow, Project, StoreError};
+pub(crate) use wanted::{LEVELS_OF_CHILDREN, PIPELINES_OF_ONE};
+
 use wanted::Refusal;
 
 /// How many pipelines are made at the same time: each reads from git and compiles.
@@ -151,10 +155,16 @@ pub(crate) async fn below(
     let Some(trigger) = jobs.iter().find(|job| job.is_trigger) else {
         return Ok(found);
     };
+    let mut projects: BTreeMap<ProjectId, Option<Project>> = BTreeMap::new();
     for row in app.store.downstreams(trigger.pipeline).await? {
-        if let Some(project) = app.store.project(row.project).await? {
-            found.push((project, row));
-        }
+        let project = match projects.entry(row.project) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let project = app.store.project(row.project).await?;
+                place.insert(project).clone()
+            }
+        };
+        found.extend(project.map(|project| (project, row)));
     }
     Ok(found)
 }

@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use ci::{Comparison, Compiled, ComponentAddress, Fetched, Input, Location, Missing, Origin};
+use ci::{
+    Comparison, Compiled, ComponentAddress, Fetched, Input, Location, Missing, Origin,
+    RepositoryAt, Tree,
+};
 use futures_util::StreamExt as _;
 use git::{GitError, Repository};
 use model::{CommitId, ProjectPath};
@@ -77,6 +80,10 @@ impl<'a> Includes<'a> {
                 let comparison = self.compare(&name).await;
                 input.comparisons.insert(name, comparison);
             }
+            for at in compiled.wanted_trees {
+                let tree = self.tree(&at).await;
+                input.trees.insert(at, tree);
+            }
             let wanted = BTreeSet::from_iter(compiled.wanted);
             let fetched = futures_util::stream::iter(wanted)
                 .map(|location| self.fetch_until(deadline, location))
@@ -84,6 +91,17 @@ impl<'a> Includes<'a> {
             let fetched: Vec<_> = fetched.collect().await;
             input.files.extend(fetched);
         }
+    }
+
+    /// The paths of another project.
+    async fn tree(&self, at: &RepositoryAt) -> Tree {
+        let paths = async {
+            let repository = self.project(&at.project).await?;
+            let commit = commit_of(&repository, at.git_ref.as_deref(), &at.project).await?;
+            let paths = repository.list_files(&commit).await;
+            paths.map_err(|error| broken(&error))
+        };
+        paths.await.map_or_else(Tree::Failed, Tree::Paths)
     }
 
     /// The commit against another ref of its repository.

@@ -1,4 +1,4 @@
-//! One pipeline without a server's store, pages or pushes: what `lotse ci run` is made of.
+//! One pipeline with its children, without a server's store, pages or pushes: what `lotse ci run` is made of.
 //!
 //! Statuses are `pipeline`'s, a job is put into words by the same code as the server's own, and the
 //! runner speaks the same protocol as with a server. So a job cannot tell the difference, but by what is
@@ -8,6 +8,8 @@
 mod desk;
 mod handout;
 mod http;
+mod running;
+mod wish;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,11 +24,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::config::Addresses;
-use crate::predefined::{self, PipelineFacts};
+use crate::predefined::{self, PipelineFacts, Upstream};
 use crate::push::{NO_COMMIT, is_protected};
 
 pub use crate::push::CommitFacts;
 use desk::Desk;
+pub use wish::ChildWish;
 
 /// The only project there is.
 const PROJECT: ProjectId = ProjectId(1);
@@ -55,6 +58,11 @@ pub struct Subject {
 impl Subject {
     /// The predefined variables that `rules` see.
     pub fn variables(&self) -> Vec<Variable> {
+        self.variables_below(None)
+    }
+
+    /// The same of a pipeline that another one started.
+    fn variables_below(&self, upstream: Option<Upstream>) -> Vec<Variable> {
         predefined::of_pipeline(&PipelineFacts {
             addresses: &self.addresses(),
             project_id: PROJECT,
@@ -67,7 +75,7 @@ impl Subject {
             source: self.source.as_str(),
             user_name: &self.user,
             protected: is_protected(&self.git_ref, &self.commit.default_branch),
-            upstream: None,
+            upstream,
         })
     }
 
@@ -100,13 +108,23 @@ pub struct Blueprint {
     pub folder: PathBuf,
 }
 
+/// A job of one of the pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// 0 is the one that was started; its children, and theirs, have the numbers that
+    /// [`Local::begin`] gives.
+    pub pipeline: usize,
+    /// Index in the pipeline's graph.
+    pub job: usize,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
     /// A job has this status now.
     Job {
-        /// Its index in the graph.
-        job: usize,
+        /// Which.
+        place: Place,
         /// From 1.
         attempt: u32,
         /// The new status.
@@ -118,19 +136,22 @@ pub enum Happening {
     },
     /// A delayed job waits.
     Delayed {
-        /// Its index in the graph.
-        job: usize,
+        /// Which.
+        place: Place,
         /// For how long.
         seconds: u64,
     },
     /// A job's log goes on.
     Log {
-        /// Its index in the graph.
-        job: usize,
+        /// Which.
+        place: Place,
         /// What it wrote.
         text: bytes::Bytes,
     },
-    /// Nothing goes on any more, and nothing will by itself.
+    /// A trigger job wants a child pipeline: whoever hears of it compiles it, then says
+    /// [`Local::begin`] or [`Local::refuse`].
+    Child(Box<ChildWish>),
+    /// Nothing goes on any more in any pipeline, and nothing will by itself.
     Ended {
         /// The pipeline's status: `manual` when a job waits to be played.
         status: Status,
@@ -139,7 +160,7 @@ pub enum Happening {
 
 /// What the file asks for and this way of running does not do, a line each.
 pub fn note(graph: &Graph) -> String {
-    crate::not_yet::note(graph, &[])
+    crate::not_yet::note(graph)
 }
 
 /// A pipeline at work. It ends when this is dropped.
@@ -180,6 +201,17 @@ impl Local {
     /// What the runner proves itself with.
     pub fn runner_token(&self) -> &Secret {
         self.desk.runner_token()
+    }
+
+    /// Starts the child pipeline of this graph. Returns its number; nothing when the trigger job wants
+    /// it no more.
+    pub fn begin(&self, wish: &ChildWish, graph: Graph) -> Option<usize> {
+        self.desk.begin_child(wish, graph)
+    }
+
+    /// Fails the trigger job, as no child pipeline comes of what it names.
+    pub fn refuse(&self, wish: &ChildWish) {
+        self.desk.refuse_child(wish);
     }
 
     /// Cancels the pipeline: jobs at work are stopped, their `after_script` runs.

@@ -7,10 +7,9 @@ use ci::{Graph, Job};
 type Asks = fn(&Job) -> bool;
 
 /// Keywords without effect, and which jobs use them.
-const KEYWORDS: [(&str, Asks); 9] = [
+const KEYWORDS: [(&str, Asks); 8] = [
     ("cache", |job| !job.cache.is_empty()),
     ("services", |job| !job.services.is_empty()),
-    ("trigger", |job| job.trigger.is_some()),
     ("run", |job| job.run.is_some()),
     ("hooks", |job| !job.hooks.pre_get_sources_script.is_empty()),
     ("release", |job| job.release.is_some()),
@@ -19,14 +18,10 @@ const KEYWORDS: [(&str, Asks); 9] = [
     ("id_tokens", |job| !job.id_tokens.is_empty()),
 ];
 
-/// A line for each such keyword that the graph uses, but for those that are carried out where it runs;
-/// empty when there is none.
-pub(crate) fn note(graph: &Graph, carried_out: &[&str]) -> String {
+/// A line for each such keyword that the graph uses; empty when there is none.
+pub(crate) fn note(graph: &Graph) -> String {
     let mut text = String::new();
     for (keyword, asks) in KEYWORDS {
-        if carried_out.contains(&keyword) {
-            continue;
-        }
         let jobs: Vec<&str> = graph
             .jobs
             .iter()
@@ -53,7 +48,7 @@ mod tests {
     fn note_of(text: &str) -> String {
         let git_ref = model::GitRef::branch("main").unwrap();
         let compiled = ci::compile(&ci::Input::new(".gitlab-ci.yml", text, git_ref));
-        note(&compiled.graph.unwrap(), &[])
+        note(&compiled.graph.unwrap())
     }
 
     #[test]

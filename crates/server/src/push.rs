@@ -446,7 +446,7 @@ async fn keep(
 ) -> Result<Made, PushError> {
     let mut notes = compiled.render();
     if let Some(graph) = &compiled.graph {
-        notes.push_str(&not_yet::note(graph, &["trigger"]));
+        notes.push_str(&not_yet::note(graph));
     }
     let new = NewPipeline {
         project: wanted.project.id,

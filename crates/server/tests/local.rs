@@ -83,7 +83,7 @@ impl Office {
         let mut statuses = Vec::new();
         loop {
             match self.happenings.recv().await.unwrap() {
-                Happening::Job { job, status, .. } => statuses.push((job, status)),
+                Happening::Job { place, status, .. } => statuses.push((place.job, status)),
                 Happening::Ended { .. } => return statuses,
                 _ => {}
             }
@@ -164,4 +164,41 @@ async fn a_cancelled_job_hears_of_it_and_ends_cancelled() {
         "{statuses:?}"
     );
     assert!(!statuses.contains(&(1, Status::Pending)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn cancelling_reaches_the_children() {
+    let mut office = Office::open("a: {trigger: {include: x.yml}}\nb: {trigger: g/p}").await;
+    let wish = loop {
+        if let Happening::Child(wish) = office.happenings.recv().await.unwrap() {
+            break wish;
+        }
+    };
+    assert_eq!((wish.place.pipeline, wish.place.job), (0, 0));
+    assert_eq!(wish.text, "include:\n- {\"local\":\"x.yml\"}\n");
+    let git_ref = model::GitRef::branch("main").unwrap();
+    let child = "c: {script: [x]}\nd: {stage: deploy, script: [x]}";
+    let compiled = ci::compile(&ci::Input::new("x.yml", child, git_ref));
+    let graph = compiled.graph.unwrap();
+    assert_eq!(office.local.begin(&wish, graph.clone()), Some(1));
+    assert_eq!(office.local.begin(&wish, graph), None, "it has its child");
+    let job = office.job().await;
+    assert_eq!(job.job_info.name, "c");
+    office.local.cancel();
+    let answer = office.log(job.id, job.token.expose(), 0, "x").await;
+    assert_eq!(answer.headers()[name::JOB_STATUS], "canceling");
+    office.report(&job, "success", 1).await;
+    let mut last = std::collections::BTreeMap::new();
+    loop {
+        match office.happenings.recv().await.unwrap() {
+            Happening::Job { place, status, .. } => last.insert(place, status),
+            Happening::Ended { .. } => break,
+            _ => None,
+        };
+    }
+    let statuses: Vec<_> = last
+        .into_values()
+        .map(|status| status.to_string())
+        .collect();
+    assert_eq!(statuses, ["success", "failed", "canceled", "canceled"]);
 }

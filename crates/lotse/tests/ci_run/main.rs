@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod children;
 mod chosen;
 mod interrupted;
 mod tree;
@@ -180,21 +181,20 @@ fn what_is_not_carried_out_is_said_as_the_server_says_it() {
     let tree = Tree::new(
         "
 a: {script: ['true'], cache: {paths: [x]}, image: 'debian:12'}
-child: {trigger: {include: other.yml}}
+child: {trigger: {project: group/other}}
 ",
     );
     let ran = tree.run(&[]);
     assert_eq!(ran.code, Some(1), "{ran}");
     for note in [
         "note: `cache` of a has no effect here yet",
-        "note: `trigger` of child has no effect here yet",
         "`image` of 1 of them is ignored",
     ] {
         assert!(ran.err.contains(note), "{note}: {ran}");
     }
     ran.assert_said(
         "child",
-        "pipelines that start pipelines are not carried out yet",
+        "ERROR: pipelines of other projects are started by a server alone",
     );
 }
 

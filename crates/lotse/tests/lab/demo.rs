@@ -9,7 +9,7 @@ use std::time::Instant;
 use lab::{Folder, Lab, LabName};
 
 use crate::laptop::Laptop;
-use crate::{data, power, second_form, services, standing};
+use crate::{clients, data, power, second_form, services, standing};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
@@ -31,6 +31,7 @@ async fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
 
     let laptop = Laptop::of(&demo);
     services::tell(&laptop).await;
+    clients::tell(&laptop).await;
     let token = fs_err::read_to_string(demo.folder.join("data/first-token")).unwrap();
     data::tell(&laptop.host("invenio03-test"), token.trim());
     once_more(&demo, &laptop).await;

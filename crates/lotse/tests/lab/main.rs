@@ -6,9 +6,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
 
 mod by_hand;
+mod clients;
 mod data;
 mod demo;
 mod laptop;
+mod mail;
 mod power;
 mod second_form;
 mod seed;

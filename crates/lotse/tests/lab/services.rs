@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::laptop::{HOSTS, Laptop};
 
 pub(crate) const SERVICES: &str = "invenio03-prod";
-const PATIENCE: Duration = Duration::from_secs(120);
+/// So long it may take until the queue has noticed that a worker is gone, and another has done its work.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A record, and a word that no other has.
 pub(crate) struct Record {

@@ -5,7 +5,6 @@
 //! The service is the example's mail server. A mail must arrive, and be there after each deploy.
 
 mod cast;
-mod mail;
 mod mistakes;
 
 use std::path::{Path, PathBuf};

@@ -68,6 +68,14 @@ none: {stage: test, dependencies: [], script: ['ls out || echo v${VERSION:-unset
         let path = format!("{job}/artifacts/{absent}");
         assert_eq!(status(&lotse, Method::GET, &path).await, 404, "{absent}");
     }
+    let latest = "/projects/site%2Fweb/jobs/artifacts/main";
+    let raw = format!("{latest}/raw/out/deep/file?job=build");
+    let file = lotse.ask(lotse.request(Method::GET, &raw)).await;
+    assert_eq!(file.text, "made in build\n");
+    for (query, code) in [("build", 200), ("none", 404), ("absent", 404)] {
+        let path = format!("{latest}/download?job={query}");
+        assert_eq!(status(&lotse, Method::GET, &path).await, code, "{query}");
+    }
     let stranger = lotse.post("/users", &json!({ "username": "eve" })).await;
     let theirs = lotse
         .bare_request(Method::GET, &format!("/api/v4{job}/artifacts"))

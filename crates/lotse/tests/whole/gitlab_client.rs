@@ -21,6 +21,12 @@ job build build success
 said ['hello from build']
 job test test success
 said ['hello from test']
+artifacts ['archive'] b'PK'
+one file b'made\\n'
+of the ref b'PK'
+bridge child success parent_pipeline success
+listed 1
+children 1
 variable [('COLOUR', 'green')]
 variables 0
 cancelled canceled
@@ -36,10 +42,17 @@ async fn python_gitlab_works_as_with_gitlab() {
     let lotse = serve().await;
     let runner = lotse.runner(&[]).await;
     let ci = "
-build: {stage: build, script: ['echo hello from build']}
+build:
+  stage: build
+  script: ['echo hello from build', 'mkdir out && echo made > out/file']
+  artifacts: {paths: [out]}
 test: {stage: test, script: ['echo hello from test']}
+child: {stage: test, trigger: {include: child.yml, strategy: depend}}
 ";
-    let (_repository, id) = lotse.pushed("site/web", ci).await;
+    let repository = lotse.repository("site/web").await;
+    repository.write("child.yml", "below: {script: ['true']}");
+    repository.commit_ci(ci, "first").await;
+    let id = repository.push(&["main"]).await.pipeline().unwrap();
     lotse.finished("site/web", id).await;
     drop(runner);
     for number in 0..25 {

@@ -16,7 +16,7 @@ use crate::{lines_after, serve};
 /// A project with a file for others, which includes one of its own, and a component.
 async fn parts(lotse: &Lotse) -> Repository {
     let parts = lotse.repository("parts/lib").await;
-    let build = "include: /ci/base.yml\nbuild: {extends: .base, script: [echo built by $OF]}\n";
+    let build = "include: '/ci/*e.yml'\nbuild: {extends: .base, script: [echo built by $OF]}\n";
     parts.write("ci/build.yml", build);
     parts.write("ci/base.yml", ".base: {variables: {OF: first}}\n");
     let component = |version: &str| {
@@ -37,6 +37,12 @@ async fn parts(lotse: &Lotse) -> Repository {
 }
 
 const SITE: &str = "
+there:
+  script: ['true']
+  rules: [{exists: {paths: [templates/ship.yml], project: parts/lib, ref: 1.0.0}}]
+not there:
+  script: [make]
+  rules: [{exists: {paths: [templates/none.yml], project: parts/lib, ref: 1.0.0}}]
 include:
   - {project: parts/lib, file: ci/build.yml, ref: 1.0.0}
   - component: $CI_SERVER_FQDN/parts/lib/ship@~latest
@@ -54,7 +60,7 @@ async fn other_projects_files_and_components_are_part_of_the_pipeline() {
     let done = lotse.finished("site/web", id).await;
     assert_eq!(
         done.summary(),
-        "success: build success, to prod success, to test success"
+        "success: build success, to prod success, to test success, there success"
     );
     for (job, command, said) in [
         // The local include of the other project is read at the same commit.
@@ -71,10 +77,12 @@ async fn other_projects_files_and_components_are_part_of_the_pipeline() {
     let file = site.folder().join(".gitlab-ci.yml");
     let file = file.to_str().unwrap();
     let shown = lotse.run(&["ci", "show", file, "--jobs"]).await;
-    assert_eq!(
-        shown.stdout, "test\n  build\n  to prod\n  to test\n",
+    assert!(
+        shown
+            .stdout
+            .starts_with("test\n  build\n  to prod\n  to test\n  there\nwould not run\n"),
         "{}",
-        shown.stderr
+        shown.text()
     );
     let yaml = lotse.run(&["ci", "show", file]).await;
     assert!(yaml.stdout.contains("OF: first"), "{}", yaml.text());
@@ -410,6 +418,19 @@ async fn files_tags_and_templates_are_there_in_gitlabs_shapes() {
         file["content"],
         "LmJhc2U6IHt2YXJpYWJsZXM6IHtPRjogc2Vjb25kfX0K"
     );
+    let tree = lotse
+        .get("/projects/parts%2Flib/repository/tree?ref=1.0.0")
+        .await;
+    let kinds = tree
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["type"].as_str().unwrap());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["tree", "tree"], "{tree}");
+    let below = "/projects/parts%2Flib/repository/tree?path=ci&recursive=true";
+    let tree = lotse.get(below).await;
+    assert_eq!(tree[0]["path"], "ci/base.yml");
+    assert_eq!(tree[1]["name"], "build.yml");
     let tags = lotse.get("/projects/parts%2Flib/repository/tags").await;
     assert_eq!(tags[1]["name"], "1.2.0");
     let eve = lotse.post("/users", &json!({ "username": "eve" })).await;

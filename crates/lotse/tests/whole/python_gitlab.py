@@ -20,6 +20,16 @@ for job in sorted(pipeline.jobs.list(get_all=True), key=lambda job: job.id):
     trace = project.jobs.get(job.id).trace().decode()
     print("said", [line for line in trace.splitlines() if line.startswith("hello")])
 
+build = project.jobs.get(min(job.id for job in pipeline.jobs.list(get_all=True)))
+print("artifacts", [file["file_type"] for file in build.attributes["artifacts"]], build.artifacts()[:2])
+print("one file", build.artifact("out/file"))
+print("of the ref", project.artifacts.download(ref_name="main", job="build")[:2])
+for bridge in pipeline.bridges.list(get_all=True):
+    below = project.pipelines.get(bridge.downstream_pipeline["id"])
+    print("bridge", bridge.name, bridge.status, below.source, below.status)
+print("listed", len(project.pipelines.list(get_all=True)))
+print("children", len(project.pipelines.list(source="parent_pipeline", get_all=True)))
+
 project.variables.create({"key": "COLOUR", "value": "blue"})
 variable = project.variables.get("COLOUR")
 variable.value = "green"

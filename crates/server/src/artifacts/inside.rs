@@ -53,7 +53,8 @@ pub(crate) async fn file_of(
     task.await.map_err(damaged)?
 }
 
-fn read(archive: &Path, path: &str, limit: u64) -> Result<Vec<u8>, ArchiveError> {
+/// One file of the archive at this path.
+pub(crate) fn read(archive: &Path, path: &str, limit: u64) -> Result<Vec<u8>, ArchiveError> {
     let damaged = |error: Box<dyn std::error::Error + Send + Sync>| ArchiveError::Damaged(error);
     let file = fs::File::open(archive).map_err(|error| damaged(error.into()))?;
     let left = Rc::new(Cell::new(DIRECTORY_LIMIT));

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use ci::{Job, Trigger};
 use model::{Secret, Variable, VariableKind};
 
 use super::wanted::Asking;
@@ -20,14 +21,7 @@ pub(super) async fn variables(
     let stored = Stored::new(asking.app, &asking.project, &asking.pipeline)?;
     let given = stored.given()?;
     let dotenv = asking.dotenv().await?;
-    let mut handed_on = Vec::new();
-    if asking.trigger.forward_yaml_variables {
-        handed_on.extend(asking.node.variables.iter().cloned());
-    }
-    if asking.trigger.forward_pipeline_variables {
-        handed_on.extend(dotenv.iter().cloned());
-        handed_on.extend(given.iter().cloned());
-    }
+    let handed_on = handed_on(&asking.node, &asking.trigger, [&dotenv, &given]);
     let of_trigger = predefined::of_trigger(&TriggerFacts {
         addresses: &asking.app.addresses,
         project: &asking.project.path,
@@ -46,12 +40,24 @@ pub(super) async fn variables(
         given,
     ];
     let known = ci::merge(layers.iter().flatten());
-    Ok(expanded(&ci::merge(&handed_on), &known))
+    Ok(expanded(&handed_on, &known))
+}
+
+/// What a trigger job hands on, not expanded: its variables of the file, and then of the pipeline.
+pub(crate) fn handed_on(
+    job: &Job,
+    trigger: &Trigger,
+    of_pipeline: [&Vec<Variable>; 2],
+) -> Vec<Variable> {
+    let of_file = (trigger.forward_yaml_variables).then_some(&job.variables);
+    let of_pipeline = (trigger.forward_pipeline_variables).then_some(of_pipeline);
+    let lists = of_file.into_iter().chain(of_pipeline.into_iter().flatten());
+    ci::merge(lists.flatten())
 }
 
 /// What is handed on with its values expanded by all that the job knows. What uses a masked value is
 /// masked itself.
-fn expanded(handed_on: &[Variable], known: &[Variable]) -> Vec<Variable> {
+pub(crate) fn expanded(handed_on: &[Variable], known: &[Variable]) -> Vec<Variable> {
     let values = ci::expand(known);
     let by_name: HashMap<&str, &Variable> = (values.iter())
         .map(|variable| (variable.key.as_str(), variable))

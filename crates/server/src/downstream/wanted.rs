@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ci::{Fetched, Graph, Location, Source, Trigger, TriggerInclude, TriggerTarget};
+use ci::{Graph, Source, Trigger, TriggerInclude, TriggerTarget};
 use model::{CommitId, GitRef, Variable};
-use serde_json::{Value, json};
 
+use super::file::{ChildFile, Files};
 use super::{Failed, forward};
 use crate::App;
 use crate::artifacts::{self, ARCHIVE};
@@ -18,18 +18,16 @@ use crate::push::{self, Made, NO_COMMIT, PushError, Triggered, Wanted};
 use crate::store::{JobRow, PipelineRow, Project, StoreError};
 
 /// Children below children: at most so many levels.
-const LEVELS_OF_CHILDREN: usize = 2;
+pub(crate) const LEVELS_OF_CHILDREN: usize = 2;
 
-/// Pipelines that one pipeline leads to, with itself: at most so many.
-const PIPELINES_OF_ONE: i64 = 1000;
+/// Pipelines that one pipeline leads to, with itself: at most so many, and as many more as are made at once.
+pub(crate) const PIPELINES_OF_ONE: i64 = 1000;
 
 /// Pipelines above one that are looked at.
 const MOST_ABOVE: usize = 100;
 
 /// Projects may start each other's pipelines in a circle, which is gone through at most so often.
 const ROUNDS: usize = 2;
-
-type Files = BTreeMap<Location, Fetched>;
 
 /// Why a trigger job starts nothing.
 #[derive(Debug)]
@@ -144,8 +142,8 @@ impl<'a> Asking<'a> {
         if let Some(refusal) = self.too_many(&above).await? {
             return Ok(Err(refusal));
         }
-        let (text, files) = match self.child_file(includes).await? {
-            Ok(found) => found,
+        let file = match self.child_file(includes).await? {
+            Ok(file) => file,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let before = self.pipeline.before_sha.as_str();
@@ -159,44 +157,31 @@ impl<'a> Asking<'a> {
             variables: forward::variables(self, true).await?,
             trigger: Triggered {
                 upstream: self.upstream(),
-                file: Some((name, text)),
-                files,
+                file: Some((name, file.text())),
+                files: file.files,
                 inputs: BTreeMap::new(),
             },
             project: self.project.clone(),
         }))
     }
 
-    /// A file that includes what the child is made of, and those files that are in no repository.
     async fn child_file(
         &self,
         includes: &[TriggerInclude],
-    ) -> Result<Result<(String, Files), Refusal>, StoreError> {
-        let mut entries = Vec::new();
-        let mut files = BTreeMap::new();
+    ) -> Result<Result<ChildFile, Refusal>, StoreError> {
+        let mut file = ChildFile::default();
         for include in includes {
-            let (location, inputs) = match include {
-                TriggerInclude::Location { location, inputs } => (location.clone(), inputs),
+            match include {
+                TriggerInclude::Location { location, inputs } => file.include(location, inputs),
                 TriggerInclude::Artifact { path, job, inputs } => {
-                    let location = Location::Local {
-                        path: format!("{} of {job}", path.replace('*', "?")),
-                    };
                     match self.artifact(path, job).await? {
-                        Ok(text) => files.insert(location.clone(), Fetched::Text(text)),
+                        Ok(text) => file.include_made(path, job, text, inputs),
                         Err(refusal) => return Ok(Err(refusal)),
-                    };
-                    (location, inputs)
+                    }
                 }
-            };
-            let mut entry = place(&location);
-            if !inputs.is_empty() {
-                entry["inputs"] = json!(inputs);
             }
-            // JSON is YAML
-            entries.push(entry.to_string());
         }
-        let text = format!("include:\n- {}\n", entries.join("\n- "));
-        Ok(Ok((text, files)))
+        Ok(Ok(file))
     }
 
     /// A text that an earlier job has made.
@@ -268,7 +253,7 @@ impl<'a> Asking<'a> {
             trigger: Triggered {
                 upstream: self.upstream(),
                 file: None,
-                files: BTreeMap::new(),
+                files: Files::new(),
                 inputs: inputs
                     .map(|(name, value)| (name.clone(), value.to_string()))
                     .collect(),
@@ -386,23 +371,4 @@ async fn head(
     });
     let message = format!("{} does not have {name}", project.path);
     Ok(Err(Refusal::cannot_be_made(message)))
-}
-
-fn place(location: &Location) -> Value {
-    match location {
-        Location::Local { path } => json!({ "local": path }),
-        Location::Project {
-            project,
-            git_ref: Some(git_ref),
-            path,
-        } => json!({ "project": project, "ref": git_ref, "file": path }),
-        Location::Project { project, path, .. } => json!({ "project": project, "file": path }),
-        Location::Remote {
-            url,
-            integrity: Some(integrity),
-        } => json!({ "remote": url, "integrity": integrity }),
-        Location::Remote { url, .. } => json!({ "remote": url }),
-        Location::Template { name } => json!({ "template": name }),
-        Location::Component { address } => json!({ "component": address }),
-    }
 }

@@ -1,17 +1,18 @@
 //! A job as the runner gets it: the graph's part as on the server, with numbers, variables and
 //! sources of this pipeline.
 
+use std::path::Path;
+
 use ci::Job;
-use model::{JobId, PipelineId, RunnerId, Secret, Variable};
+use model::{JobId, RunnerId, Secret, Variable};
 use runner_api::{ArtifactsFile, Dependency, JobInfo, JobResponse};
 
-use super::desk::{Attempt, State};
-use super::{Blueprint, PROJECT};
+use super::desk::{Desk, State};
+use super::running::{Attempt, Pipeline};
+use super::{PROJECT, Place};
 use crate::payload::words::{self, Checkout};
-use crate::predefined::{self, JobFacts, PipelineNumbers, RunnerFacts};
+use crate::predefined::{self, JobFacts, RunnerFacts};
 use crate::store::now;
-
-const PIPELINE: PipelineId = PipelineId(1);
 
 /// What the runner is called in variables.
 const RUNNER: RunnerFacts<'static> = RunnerFacts {
@@ -20,26 +21,27 @@ const RUNNER: RunnerFacts<'static> = RunnerFacts {
     tags: &[],
 };
 
-pub(super) fn of(blueprint: &Blueprint, state: &State, node: usize) -> JobResponse {
+pub(super) fn of(desk: &Desk, state: &State, place: Place) -> JobResponse {
+    let pipeline = &state.pipelines[place.pipeline];
     let handout = Handout {
-        blueprint,
-        state,
-        job: &blueprint.graph.jobs[node],
-        attempt: &state.attempts[node],
+        repository: &desk.repository,
+        pipeline,
+        job: &pipeline.graph.jobs[place.job],
+        attempt: &pipeline.attempts[place.job],
     };
     handout.response()
 }
 
 struct Handout<'a> {
-    blueprint: &'a Blueprint,
-    state: &'a State,
+    repository: &'a Path,
+    pipeline: &'a Pipeline,
     job: &'a Job,
     attempt: &'a Attempt,
 }
 
 impl Handout<'_> {
     fn response(&self) -> JobResponse {
-        let subject = &self.blueprint.subject;
+        let subject = &self.pipeline.subject;
         let repository_url = self.repository_url();
         let variables = self.variables(&repository_url);
         JobResponse {
@@ -58,7 +60,7 @@ impl Handout<'_> {
                 git_ref: &subject.git_ref,
                 sha: &subject.sha,
                 before_sha: subject.before_sha(),
-                pipeline: PIPELINE,
+                pipeline: self.pipeline.numbers().id,
             }),
             variables: variables.into_iter().map(Into::into).collect(),
             dependencies: self.dependencies(),
@@ -68,15 +70,11 @@ impl Handout<'_> {
 
     /// All layers in GitLab's order of precedence, the stronger later; each name once.
     fn variables(&self, repository_url: &Secret) -> Vec<Variable> {
-        let subject = &self.blueprint.subject;
+        let subject = &self.pipeline.subject;
         let of_job = predefined::of_job(&JobFacts {
             addresses: &subject.addresses(),
             project: &subject.project,
-            pipeline: PipelineNumbers {
-                id: PIPELINE,
-                iid: 1,
-                created_at: now(),
-            },
+            pipeline: self.pipeline.numbers(),
             id: JobId(self.attempt.id),
             stage: self.stage(),
             started_at: Some(now()),
@@ -86,50 +84,41 @@ impl Handout<'_> {
             token: &self.attempt.token,
             repository_url,
         });
-        let dotenv = self.giving().flat_map(|giver| giver.dotenv.iter().cloned());
         let layers = [
-            subject.variables(),
+            self.pipeline.predefined(),
             of_job,
             self.job.variables.clone(),
-            dotenv.collect(),
-            self.blueprint.settings.clone(),
+            self.pipeline.dotenv(self.job),
+            self.pipeline.settings.clone(),
+            self.pipeline.given.clone(),
         ];
         ci::merge(layers.iter().flatten())
     }
 
     fn dependencies(&self) -> Vec<Dependency> {
-        let graph = &self.blueprint.graph;
+        let pipeline = self.pipeline;
         let dependency = |giver: &Attempt| {
             let archive = giver.archive.as_ref()?;
-            let job = self
-                .state
-                .attempts
-                .iter()
-                .position(|one| one.id == giver.id)?;
+            let mut attempts = pipeline.attempts.iter();
+            let job = attempts.position(|one| one.id == giver.id)?;
             Some(Dependency {
                 id: giver.id,
                 token: giver.token.clone(),
-                name: graph.jobs[job].name.clone(),
+                name: pipeline.graph.jobs[job].name.clone(),
                 artifacts_file: Some(ArtifactsFile {
                     filename: archive.name.clone(),
                     size: archive.size,
                 }),
             })
         };
-        self.giving().filter_map(dependency).collect()
-    }
-
-    /// The jobs whose artifacts and dotenv variables this one gets.
-    fn giving(&self) -> impl Iterator<Item = &Attempt> {
-        let jobs = words::givers(&self.blueprint.graph, self.job);
-        jobs.into_iter().map(|job| &self.state.attempts[job])
+        pipeline.giving(self.job).filter_map(dependency).collect()
     }
 
     fn stage(&self) -> &str {
-        &self.blueprint.graph.stages[self.job.stage]
+        self.pipeline.stage(self.job)
     }
 
     fn repository_url(&self) -> Secret {
-        Secret::new(format!("file://{}", self.blueprint.repository.display()))
+        Secret::new(format!("file://{}", self.repository.display()))
     }
 }

@@ -15,6 +15,7 @@ use runner_api::{ByteRange, FailureReason, JobRequest, JobState, UpdateRequest, 
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
+use super::Place;
 use super::desk::{Appended, Desk};
 use crate::http::ApiError;
 use crate::{dotenv, parcels};
@@ -136,7 +137,7 @@ async fn take_artifacts(
     let field = field.ok_or_else(|| ApiError::bad_request("400 Bad Request: file is missing"))?;
     match label.artifact_type.as_str() {
         "" | "archive" => {
-            let file = desk.blueprint.folder.join(format!("{id}.zip"));
+            let file = desk.folder.join(format!("{id}.zip"));
             let parcel = parcels::receive(field, &file, u64::MAX).await?;
             desk.keep_archive(job, parcel);
         }
@@ -165,7 +166,7 @@ async fn give_artifacts(
 }
 
 /// The job of this number, when the token is its own and a runner works on it.
-fn at_work(desk: &Desk, id: i64, token: &Secret) -> Result<usize, ApiError> {
+fn at_work(desk: &Desk, id: i64, token: &Secret) -> Result<Place, ApiError> {
     let job = desk
         .job(id, token)
         .ok_or_else(|| ApiError::forbidden("403 Forbidden: this is not the job's token"))?;

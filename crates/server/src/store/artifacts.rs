@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::{Digest, JobId, PipelineId};
+use model::{Digest, JobId, PipelineId, ProjectId};
 
 use super::{During, Store, StoreError, now};
 
@@ -63,6 +63,29 @@ impl Store {
             .fetch_optional(&self.read)
             .await
             .during("reading artifacts")
+    }
+
+    /// The job of this name in the ref's latest successful pipeline, if it has an archive.
+    pub(crate) async fn latest_archive(
+        &self,
+        project: ProjectId,
+        ref_name: &str,
+        job: &str,
+    ) -> Result<Option<JobId>, StoreError> {
+        let id: Option<i64> = sqlx::query_scalar(
+            "SELECT jobs.id FROM jobs JOIN artifacts ON artifacts.job_id = jobs.id
+             WHERE jobs.name = $3 AND NOT jobs.retried AND artifacts.kind = 'archive'
+                AND jobs.pipeline_id = (SELECT max(id) FROM pipelines
+                    WHERE project_id = $1 AND ref_name = $2 AND status = 'success'
+                        AND source <> 'parent_pipeline')",
+        )
+        .bind(project.0)
+        .bind(ref_name)
+        .bind(job)
+        .fetch_optional(&self.read)
+        .await
+        .during("looking for the latest artifacts")?;
+        Ok(id.map(JobId))
     }
 
     /// All files of one job.

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 
 use ci::{
     Comparison, Compiled, ComponentAddress, ComponentVersion, Fetched, Input, Location, Missing,
-    Origin,
+    Origin, RepositoryAt, Tree,
 };
 use clap::Args;
 use reqwest::{Method, Response, StatusCode};
@@ -22,6 +22,9 @@ const SIZE_LIMIT: usize = 2 << 20;
 
 /// How many tags of a project are looked at.
 const TAGS: usize = 10_000;
+
+/// How many paths of another project are looked at; beyond that `exists` holds.
+const PATHS: usize = 10_000;
 
 /// Where included files of other places come from.
 #[derive(Debug, Args)]
@@ -75,6 +78,10 @@ impl Elsewhere {
                 let comparison = compare(&name);
                 input.comparisons.insert(name, comparison);
             }
+            for at in compiled.wanted_trees {
+                let tree = self.tree(&at).await;
+                input.trees.insert(at, tree);
+            }
             for location in compiled.wanted {
                 if let Entry::Vacant(place) = input.files.entry(location) {
                     let fetched = match place.key() {
@@ -84,6 +91,17 @@ impl Elsewhere {
                     place.insert(fetched);
                 }
             }
+        }
+    }
+
+    /// The paths of another project, as far as the server says them.
+    async fn tree(&self, at: &RepositoryAt) -> Tree {
+        if self.offline {
+            return Tree::Unknown;
+        }
+        match self.at.client() {
+            Ok(client) => Server(&client).tree(at).await,
+            Err(_) => Tree::Unknown,
         }
     }
 
@@ -211,6 +229,22 @@ impl Server<'_> {
         let tags = tags.map_err(|failure| Trouble::unavailable(&failure))?;
         let name = |tag: &serde_json::Value| tag["name"].as_str().map(str::to_owned);
         Ok(tags.iter().filter_map(name).collect())
+    }
+
+    async fn tree(&self, at: &RepositoryAt) -> Tree {
+        let path = ["projects", &at.project, "repository", "tree"];
+        let mut query = vec![("recursive", "true".to_owned())];
+        query.extend(at.git_ref.clone().map(|name| ("ref", name)));
+        let Ok(entries) = self.0.list(&path, &query, PATHS).await else {
+            return Tree::Unknown;
+        };
+        let is_file = |entry: &&serde_json::Value| entry["type"] == "blob";
+        let path = |entry: &serde_json::Value| entry["path"].as_str().map(str::to_owned);
+        let whole = entries.len() < PATHS;
+        match whole {
+            true => Tree::Paths(entries.iter().filter(is_file).filter_map(path).collect()),
+            false => Tree::Unknown,
+        }
     }
 
     async fn template(&self, name: &str) -> Result<Fetched, Trouble> {

@@ -7,11 +7,11 @@ mod workplace;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ci::{Compiled, Fetched, Graph, Input, Missing};
+use ci::{Compiled, Fetched, Graph, Input, Missing, Source};
 use clap::Args;
 use pipeline::Status;
 use runner::{Runner, RunnerConfig, Shutdown};
-use server::local::{self, Blueprint, Happening, Local};
+use server::local::{self, Blueprint, ChildWish, Happening, Local};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -62,7 +62,12 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
     let workplace = Workplace::make()?;
     let tree = WorkTree::here()?;
     let copy = tree.copy(workplace.path(), &arguments.what)?;
-    let compiled = compile(&tree, &copy, arguments).await?;
+    let files = Files {
+        tree: &tree,
+        copy: &copy,
+        arguments,
+    };
+    let compiled = files.compile().await?;
     let Some(graph) = &compiled.graph else {
         return Err(facts::refused(&compiled));
     };
@@ -74,8 +79,8 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
     let chosen = choose::choose(&compiled, graph, &wish)?;
     tell_notes(&compiled, &chosen.graph);
     let mut display = Display::new(screen, arguments.json, &chosen.graph);
-    let at_work = play(&workplace, copy, chosen, arguments);
-    let (status, interrupted) = at_work.await?.attend(&mut stops, &mut display).await?;
+    let at_work = play(&workplace, &copy, chosen, arguments).await?;
+    let (status, interrupted) = at_work.attend(&mut stops, &mut display, &files).await?;
     display.finish(status)?;
     workplace.remove();
     if interrupted {
@@ -87,25 +92,53 @@ pub(crate) async fn run(arguments: &Arguments, screen: Screen) -> Result<ExitCod
     })
 }
 
-/// Compiles the copy's file, as the server would at that commit.
-async fn compile(tree: &WorkTree, copy: &Copy, arguments: &Arguments) -> Result<Compiled, Failure> {
-    let text = copy.read(CONFIG_FILE)?.ok_or_else(|| {
-        Failure::user(format!("the work tree has no {CONFIG_FILE}"))
-            .hint("it belongs to the root of the repository, and git must not ignore it")
-    })?;
-    let subject = &copy.subject;
-    let mut input = Input::new(CONFIG_FILE, text, subject.git_ref.clone());
-    input.tree = Some(copy.files.clone());
-    input.source = subject.source;
-    input.default_branch = subject.commit.default_branch.clone();
-    input.project = subject.project.to_string();
-    input.changes = copy.changes.clone();
-    input.variables.predefined = subject.variables();
-    input.variables.project = arguments.what.settings();
-    let elsewhere = &arguments.elsewhere;
-    let compare = |name: &str| tree.compare(name);
-    let compiled = elsewhere.compile(input, |path| fetch(copy, path), compare);
-    Ok(compiled.await)
+/// What pipelines are compiled from.
+struct Files<'a> {
+    tree: &'a WorkTree,
+    copy: &'a Copy,
+    arguments: &'a Arguments,
+}
+
+impl Files<'_> {
+    /// Compiles the copy's file, as the server would at that commit.
+    async fn compile(&self) -> Result<Compiled, Failure> {
+        let text = self.copy.read(CONFIG_FILE)?.ok_or_else(|| {
+            Failure::user(format!("the work tree has no {CONFIG_FILE}"))
+                .hint("it belongs to the root of the repository, and git must not ignore it")
+        })?;
+        let mut input = self.input(CONFIG_FILE, text);
+        input.variables.predefined = self.copy.subject.variables();
+        Ok(self.with_included(input).await)
+    }
+
+    /// Compiles what a trigger job names.
+    async fn compile_child(&self, wish: &ChildWish) -> Compiled {
+        let mut input = self.input(&wish.name, wish.text.clone());
+        input.source = Source::ParentPipeline;
+        input.files = wish.files.clone();
+        input.variables.predefined = wish.predefined.clone();
+        input.variables.manual = wish.variables.clone();
+        self.with_included(input).await
+    }
+
+    fn input(&self, name: &str, text: String) -> Input {
+        let subject = &self.copy.subject;
+        let mut input = Input::new(name, text, subject.git_ref.clone());
+        input.tree = Some(self.copy.files.clone());
+        input.source = subject.source;
+        input.default_branch = subject.commit.default_branch.clone();
+        input.project = subject.project.to_string();
+        input.changes = self.copy.changes.clone();
+        input.variables.project = self.arguments.what.settings();
+        input
+    }
+
+    async fn with_included(&self, input: Input) -> Compiled {
+        let elsewhere = &self.arguments.elsewhere;
+        let compare = |name: &str| self.tree.compare(name);
+        let compiled = elsewhere.compile(input, |path| fetch(self.copy, path), compare);
+        compiled.await
+    }
 }
 
 fn fetch(copy: &Copy, path: &str) -> Fetched {
@@ -160,17 +193,17 @@ struct AtWork {
 
 async fn play(
     workplace: &Workplace,
-    copy: Copy,
+    copy: &Copy,
     chosen: Chosen,
     arguments: &Arguments,
 ) -> Result<AtWork, Failure> {
     let (sender, happenings) = unbounded_channel();
     let blueprint = Blueprint {
         graph: chosen.graph,
-        subject: copy.subject,
+        subject: copy.subject.clone(),
         settings: arguments.what.settings(),
         play: chosen.play,
-        repository: copy.repository,
+        repository: copy.repository.clone(),
         folder: workplace.path().to_owned(),
     };
     let local = Local::start(blueprint, sender).await.map_err(|error| {
@@ -219,8 +252,9 @@ impl AtWork {
         mut self,
         stops: &mut UnboundedReceiver<()>,
         display: &mut Display,
+        files: &Files<'_>,
     ) -> Result<(Status, bool), Failure> {
-        let outcome = self.until_it_ends(stops, display).await;
+        let outcome = self.until_it_ends(stops, display, files).await;
         if outcome.is_err() {
             self.shutdown.abort.cancel();
         }
@@ -238,12 +272,14 @@ impl AtWork {
         &mut self,
         stops: &mut UnboundedReceiver<()>,
         display: &mut Display,
+        files: &Files<'_>,
     ) -> Result<(Status, bool), Failure> {
         let mut interrupted = false;
         loop {
             tokio::select! {
                 happening = self.happenings.recv() => match happening {
                     Some(Happening::Ended { status }) => return Ok((status, interrupted)),
+                    Some(Happening::Child(wish)) => self.child(&wish, display, files).await?,
                     Some(happening) => display.show(&happening)?,
                     None => return Err(Failure::internal("the pipeline ended without a word")),
                 },
@@ -254,6 +290,29 @@ impl AtWork {
                 _ = &mut self.runner => return Err(Failure::internal("the runner ended early")),
             }
         }
+    }
+
+    /// Starts the pipeline that a trigger job wants, or says in its log why there is none.
+    async fn child(
+        &self,
+        wish: &ChildWish,
+        display: &mut Display,
+        files: &Files<'_>,
+    ) -> Result<(), Failure> {
+        let compiled = files.compile_child(wish).await;
+        match &compiled.graph {
+            Some(graph) if !graph.is_empty() => {
+                if self.local.begin(wish, graph.clone()).is_some() {
+                    display.add(Some(wish.place), graph);
+                    tell_notes(&compiled, graph);
+                }
+                return Ok(());
+            }
+            Some(_) => display.say(wish.place, "ERROR: nothing in it runs here")?,
+            None => display.say(wish.place, &compiled.render())?,
+        }
+        self.local.refuse(wish);
+        Ok(())
     }
 
     fn stop(&self, again: bool) {

@@ -9,8 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::lotse::{Repository, Snapshot};
 
-use super::mail;
 use crate::laptop::example;
+use crate::mail;
 use crate::site::{Scene, Stage};
 
 pub(super) const PROJECT: &str = "invenio/exim4";
@@ -209,6 +209,12 @@ impl Flow {
         let format = "{{.Id}} {{.State.Running}} {{.HostConfig.RestartPolicy.Name}} {{.Image}}";
         self.stage
             .exec(host, &["docker", "inspect", "--format", format, "exim4"])
+    }
+
+    /// Whether a command on a host succeeds.
+    pub(super) fn try_exec(&self, host: &str, words: &[&str]) -> bool {
+        let output = self.stage.host(host).exec(words).unwrap();
+        output.status.success()
     }
 
     /// All logs of all attempts of all jobs.

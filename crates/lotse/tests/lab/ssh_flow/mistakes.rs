@@ -1,7 +1,10 @@
 //! What goes wrong on the way: the job fails and says why, and the service that runs is as it was.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
+use testkit::lotse::{PATIENCE, Snapshot};
 
 use super::cast::{Flow, PROD, PROJECT, TEST};
 
@@ -11,6 +14,8 @@ pub(super) async fn tell(flow: &Flow) {
     the_password_is_revoked(flow).await;
     the_new_image_dies(flow).await;
     the_new_container_cannot_start(flow).await;
+    the_job_is_cancelled(flow).await;
+    the_power_fails(flow).await;
 }
 
 async fn the_host_is_another(flow: &Flow) {
@@ -43,17 +48,44 @@ async fn the_password_is_revoked(flow: &Flow) {
 /// Tries the newest pipeline's deploy to the test host again, which must fail with this in its log.
 async fn again(flow: &Flow, reason: &str) {
     let untouched = Untouched::look(flow);
-    let lotse = &flow.stage.lotse;
-    let pipeline = lotse.latest_pipeline(PROJECT).await;
-    let job = lotse.pipeline(PROJECT, pipeline).await.job_id("test");
-    let retry = format!("/projects/invenio%2Fexim4/jobs/{job}/retry");
-    flow.ask(Method::POST, &retry, &json!({})).await;
-    let end = flow.stage.ended(PROJECT, pipeline).await;
-    let log = lotse.log(PROJECT, end.job_id("test")).await;
+    let retry = Retry::begin(flow).await;
+    let end = retry.ended().await;
+    let log = flow.stage.lotse.log(PROJECT, retry.job).await;
     assert_eq!(end.job_status("test"), "failed", "{reason}:\n{log}");
     assert!(log.contains(reason), "no {reason:?} in\n{log}");
     untouched.must_be(flow, TEST).await;
     untouched.must_be(flow, PROD).await;
+}
+
+/// The newest pipeline's deploy to the test host, once more.
+struct Retry<'f> {
+    flow: &'f Flow,
+    pipeline: i64,
+    job: i64,
+}
+
+impl<'f> Retry<'f> {
+    async fn begin(flow: &'f Flow) -> Self {
+        let lotse = &flow.stage.lotse;
+        let pipeline = lotse.latest_pipeline(PROJECT).await;
+        let job = lotse.pipeline(PROJECT, pipeline).await.job_id("test");
+        flow.ask(Method::POST, &job_path(job, "retry"), &json!({}))
+            .await;
+        let job = lotse.pipeline(PROJECT, pipeline).await.job_id("test");
+        Self {
+            flow,
+            pipeline,
+            job,
+        }
+    }
+
+    async fn ended(&self) -> Snapshot {
+        self.flow.stage.ended(PROJECT, self.pipeline).await
+    }
+}
+
+fn job_path(job: i64, verb: &str) -> String {
+    format!("/projects/invenio%2Fexim4/jobs/{job}/{verb}")
 }
 
 async fn the_new_image_dies(flow: &Flow) {
@@ -83,6 +115,48 @@ async fn the_new_container_cannot_start(flow: &Flow) {
     assert!(log.contains("address already in use"), "{log}");
     untouched.must_be(flow, PROD).await;
     flow.mail_arrives(TEST, "to the new one").await;
+}
+
+/// What the job had begun on the host goes on to its end there.
+async fn the_job_is_cancelled(flow: &Flow) {
+    let mails = flow.mails(TEST);
+    let retry = Retry::begin(flow).await;
+    let deadline = Instant::now() + PATIENCE;
+    while flow.try_exec(TEST, &["flock", "--nonblock", LOCK, "true"]) {
+        assert!(Instant::now() < deadline, "no deploy begins");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    flow.ask(Method::POST, &job_path(retry.job, "cancel"), &json!({}))
+        .await;
+    assert_eq!(retry.ended().await.job_status("test"), "canceled");
+    flow.stage.exec(TEST, &["flock", LOCK, "true"]);
+    must_run_alone(flow, &mails).await;
+}
+
+/// In the moment in which no mail server runs. The next deploy makes it good.
+async fn the_power_fails(flow: &Flow) {
+    let mails = flow.mails(TEST);
+    let file = flow.repository.folder().join("deploy-test.sh");
+    let script = fs_err::read_to_string(file).unwrap();
+    let cut_off = script
+        .replace("docker pull", "true")
+        .replace("if stop_before &&", "if stop_before && kill -KILL $$ &&");
+    assert!(!flow.try_exec(TEST, &["sh", "-c", &cut_off]));
+    let names = ["docker", "ps", "--all", "--format", "{{.Names}} {{.State}}"];
+    assert_eq!(flow.stage.exec(TEST, &names).trim(), "exim4-before exited");
+    let retry = Retry::begin(flow).await;
+    assert_eq!(retry.ended().await.job_status("test"), "success");
+    must_run_alone(flow, &mails).await;
+}
+
+/// Held by a deploy for as long as it is at work.
+const LOCK: &str = "/run/lock/exim4-deploy";
+
+async fn must_run_alone(flow: &Flow, mails: &[String]) {
+    let names = ["docker", "ps", "--all", "--format", "{{.Names}}"];
+    assert_eq!(flow.stage.exec(TEST, &names).trim(), "exim4");
+    assert!(flow.mails(TEST).starts_with(mails), "{mails:?}");
+    flow.mail_arrives(TEST, "all the same").await;
 }
 
 /// A change of a file by somebody who did not think of everything.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use model::JobId;
+use serde::Deserialize;
 
 use super::jobs::{find, full_json};
 use crate::App;
@@ -23,6 +24,14 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route(
             "/projects/{id}/jobs/{job}/artifacts",
             get(download).delete(remove),
+        )
+        .route(
+            "/projects/{id}/jobs/artifacts/{git_ref}/download",
+            get(download_latest),
+        )
+        .route(
+            "/projects/{id}/jobs/artifacts/{git_ref}/raw/{*path}",
+            get(latest_file),
         )
         .route("/projects/{id}/jobs/{job}/artifacts/keep", post(keep))
         .route("/projects/{id}/jobs/{job}/artifacts/{*path}", get(file))
@@ -44,10 +53,57 @@ async fn file(
     Path((id, job, path)): Path<(String, JobId, String)>,
 ) -> Result<Response, ApiError> {
     let (_, row) = find(&app, &caller, &id, job, Level::Reporter).await?;
-    if app.store.artifact(row.id, ARCHIVE).await?.is_none() {
+    one_file(&app, row.id, &path).await
+}
+
+#[derive(Deserialize)]
+struct Latest {
+    /// The job's name.
+    job: String,
+}
+
+/// Of the latest successful pipeline of a branch or tag.
+async fn download_latest(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path((id, git_ref)): Path<(String, String)>,
+    Query(latest): Query<Latest>,
+) -> Result<Response, ApiError> {
+    let job = find_latest(&app, &caller, &id, &git_ref, &latest.job).await?;
+    archive(&app, job).await
+}
+
+async fn latest_file(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path((id, git_ref, path)): Path<(String, String, String)>,
+    Query(latest): Query<Latest>,
+) -> Result<Response, ApiError> {
+    let job = find_latest(&app, &caller, &id, &git_ref, &latest.job).await?;
+    one_file(&app, job, &path).await
+}
+
+async fn find_latest(
+    app: &App,
+    caller: &Authenticated,
+    id: &str,
+    git_ref: &str,
+    name: &str,
+) -> Result<JobId, ApiError> {
+    let project = caller.project(app, id, Level::Reporter).await?;
+    let found = app.store.latest_archive(project.id, git_ref, name).await?;
+    found.ok_or_else(|| {
+        ApiError::not_found(format_args!(
+            "artifact of {name} in a successful pipeline of {git_ref}"
+        ))
+    })
+}
+
+async fn one_file(app: &App, job: JobId, path: &str) -> Result<Response, ApiError> {
+    if app.store.artifact(job, ARCHIVE).await?.is_none() {
         return Err(ApiError::not_found(format_args!("artifact of job {job}")));
     }
-    let bytes = artifacts::file_of(&app, row.id, &path, FILE_LIMIT).await;
+    let bytes = artifacts::file_of(app, job, path, FILE_LIMIT).await;
     let bytes = bytes.map_err(|error| match error {
         ArchiveError::Absent { .. } => ApiError::not_found(format_args!("file {path} in it")),
         ArchiveError::TooLarge { .. } => {

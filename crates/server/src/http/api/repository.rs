@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use git::{GitError, Repository};
+use git::{Below, GitError, Repository, TreeEntry};
 use model::{CommitId, Digest};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/projects/{id}/repository/files/{path}", get(file))
         .route("/projects/{id}/repository/files/{path}/raw", get(raw))
+        .route("/projects/{id}/repository/tree", get(tree))
         .route("/projects/{id}/repository/tags", get(tags))
         .route("/templates/gitlab_ci_ymls/{name}", get(template))
 }
@@ -97,22 +98,75 @@ async fn find(
     at: &AtRef,
 ) -> Result<Found, ApiError> {
     let repository = repository(app, caller, id).await?;
-    let failed = |error: GitError| match error {
+    let commit = commit(&repository, at.git_ref.as_deref()).await?;
+    let content = repository.read_file(&commit, path, FILE_LIMIT).await;
+    let content = content.map_err(failed)?;
+    let content = content.ok_or_else(|| ApiError::not_found(format_args!("file {path}")))?;
+    Ok(Found { commit, content })
+}
+
+#[derive(Deserialize)]
+struct Folder {
+    /// Without it the root.
+    path: Option<String>,
+    recursive: Option<bool>,
+    #[serde(rename = "ref")]
+    git_ref: Option<String>,
+    page: Option<i64>,
+    per_page: Option<i64>,
+}
+
+fn failed(error: GitError) -> ApiError {
+    match error {
         GitError::TooLarge { .. } => ApiError::bad_request(error.to_string()),
         other => ApiError::internal(&other),
-    };
-    let commit = match at.git_ref.as_deref() {
+    }
+}
+
+/// The commit of a branch, tag or id, else of the default branch.
+async fn commit(repository: &Repository, git_ref: Option<&str>) -> Result<CommitId, ApiError> {
+    let commit = match git_ref {
         Some(name) if name != "HEAD" => repository.find(name).await.map_err(failed)?,
         _ => {
             let branch = repository.default_branch().await.map_err(failed)?;
             repository.resolve(&branch).await.map_err(failed)?
         }
     };
-    let commit = commit.ok_or_else(|| ApiError::not_found("commit of this name"))?;
-    let content = repository.read_file(&commit, path, FILE_LIMIT).await;
-    let content = content.map_err(failed)?;
-    let content = content.ok_or_else(|| ApiError::not_found(format_args!("file {path}")))?;
-    Ok(Found { commit, content })
+    commit.ok_or_else(|| ApiError::not_found("commit of this name"))
+}
+
+async fn tree(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Path(id): Path<String>,
+    Query(wanted): Query<Folder>,
+) -> Result<Response, ApiError> {
+    let repository = repository(&app, &caller, &id).await?;
+    let commit = commit(&repository, wanted.git_ref.as_deref()).await?;
+    let folder = wanted.path.unwrap_or_default();
+    let below = match wanted.recursive {
+        Some(true) => Below::All,
+        _ => Below::No,
+    };
+    let entries = repository.tree(&commit, &folder, below).await;
+    let entries = entries.map_err(failed)?;
+    if entries.is_empty() && !folder.is_empty() {
+        return Err(ApiError::not_found(format_args!("folder {folder}")));
+    }
+    let item = |entry: &TreeEntry| {
+        json!({
+            "id": entry.id,
+            "name": entry.path.rsplit('/').next(),
+            "type": entry.kind,
+            "path": entry.path,
+            "mode": entry.mode,
+        })
+    };
+    let paging = super::Paging {
+        page: wanted.page,
+        per_page: wanted.per_page,
+    };
+    Ok(part(entries.iter().map(item).collect(), paging.page()))
 }
 
 async fn tags(

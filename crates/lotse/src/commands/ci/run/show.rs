@@ -6,7 +6,7 @@ use std::time::Instant;
 use ci::Graph;
 use pipeline::{Failure as JobFailure, Status};
 use serde_json::{Value, json};
-use server::local::Happening;
+use server::local::{Happening, Place};
 
 use super::super::tone;
 use crate::output::{Cell, Failure, Filter, Screen, Table, Tone, took};
@@ -19,7 +19,10 @@ const LONGEST_LINE: usize = 64 * 1024;
 pub(super) struct Display {
     screen: Screen,
     json: bool,
+    /// Of all pipelines, one after the other.
     jobs: Vec<Shown>,
+    /// Where the jobs of each pipeline begin.
+    starts: Vec<usize>,
     width: usize,
     begin: Instant,
 }
@@ -27,6 +30,8 @@ pub(super) struct Display {
 /// One job, as far as it is known.
 struct Shown {
     name: String,
+    /// What the trigger job is called whose child the pipeline is.
+    below: Option<String>,
     stage: String,
     status: Status,
     attempt: u32,
@@ -41,9 +46,25 @@ struct Shown {
 
 impl Display {
     pub(super) fn new(screen: Screen, json: bool, graph: &Graph) -> Self {
-        let colour = screen.has_colour() && !json;
+        let mut display = Self {
+            screen,
+            json,
+            jobs: Vec::new(),
+            starts: Vec::new(),
+            width: 0,
+            begin: Instant::now(),
+        };
+        display.add(None, graph);
+        display
+    }
+
+    /// A further pipeline, the child of a trigger job.
+    pub(super) fn add(&mut self, above: Option<Place>, graph: &Graph) {
+        let below = above.map(|place| self.jobs[self.at(place)].title());
+        let colour = self.screen.has_colour() && !self.json;
         let shown = |job: &ci::Job| Shown {
             name: job.name.clone(),
+            below: below.clone(),
             stage: graph.stages[job.stage].clone(),
             status: Status::Created,
             attempt: 1,
@@ -54,47 +75,56 @@ impl Display {
             filter: Filter::new(colour),
             line: Vec::new(),
         };
-        let widths = graph.jobs.iter().map(|job| job.name.chars().count());
-        Self {
-            screen,
-            json,
-            width: widths.filter(|width| *width <= WIDEST).max().unwrap_or(0),
-            jobs: graph.jobs.iter().map(shown).collect(),
-            begin: Instant::now(),
-        }
+        self.starts.push(self.jobs.len());
+        self.jobs.extend(graph.jobs.iter().map(shown));
+        let widths = self.jobs.iter().map(|job| job.title().chars().count());
+        let widest = widths.filter(|width| *width <= WIDEST).max();
+        self.width = widest.unwrap_or(0);
+    }
+
+    fn at(&self, place: Place) -> usize {
+        self.starts[place.pipeline] + place.job
+    }
+
+    /// Lines in a job's log that are our own.
+    pub(super) fn say(&mut self, place: Place, text: &str) -> Result<(), Failure> {
+        let job = self.at(place);
+        self.log(job, text.as_bytes())?;
+        self.end_of_log(job)
     }
 
     pub(super) fn show(&mut self, happening: &Happening) -> Result<(), Failure> {
         match happening {
-            Happening::Log { job, text } => self.log(*job, text),
-            Happening::Job { job, .. } => {
-                self.changed(happening)?;
+            Happening::Log { place, text } => self.log(self.at(*place), text),
+            Happening::Job { place, .. } => {
+                let job = self.at(*place);
+                self.changed(job, happening)?;
                 if self.json {
-                    self.event(*job)
+                    self.event(job)
                 } else {
-                    self.say_change(*job)
+                    self.say_change(job)
                 }
             }
-            Happening::Delayed { job, seconds } => self.delayed(*job, *seconds),
-            Happening::Ended { .. } => Ok(()),
+            Happening::Delayed { place, seconds } => self.delayed(self.at(*place), *seconds),
+            Happening::Child(_) | Happening::Ended { .. } => Ok(()),
         }
     }
 
-    fn changed(&mut self, happening: &Happening) -> Result<(), Failure> {
+    fn changed(&mut self, job: usize, happening: &Happening) -> Result<(), Failure> {
         let Happening::Job {
-            job,
             attempt,
             status,
             failure,
             forgiven,
+            ..
         } = happening
         else {
             return Ok(());
         };
         if status.is_complete() {
-            self.end_of_log(*job)?;
+            self.end_of_log(job)?;
         }
-        let shown = &mut self.jobs[*job];
+        let shown = &mut self.jobs[job];
         shown.status = *status;
         shown.attempt = *attempt;
         shown.failure.clone_from(failure);
@@ -116,6 +146,12 @@ impl Display {
                 let text = format!("is tried again (attempt {})", shown.attempt);
                 self.line(job, Tone::Waiting, &text)
             }
+            // the child below says which job it is
+            Status::Manual if shown.begin.is_some() => Ok(()),
+            Status::Manual if shown.below.is_some() => {
+                let text = "waits to be played, which only a server can do for a child pipeline";
+                self.line(job, Tone::Waiting, text)
+            }
             Status::Manual => {
                 let text = format!("waits to be played: --manual '{}'", shown.name);
                 self.line(job, Tone::Waiting, &text)
@@ -127,8 +163,10 @@ impl Display {
 
     fn delayed(&self, job: usize, seconds: u64) -> Result<(), Failure> {
         if self.json {
-            let name = &self.jobs[job].name;
-            return self.object(&json!({ "event": "delayed", "job": name, "seconds": seconds }));
+            let shown = &self.jobs[job];
+            return self.object(&json!({
+                "event": "delayed", "job": shown.name, "below": shown.below, "seconds": seconds,
+            }));
         }
         let text = format!("waits for {}", took(seconds as f64));
         self.line(job, Tone::Waiting, &text)
@@ -168,14 +206,15 @@ impl Display {
         if self.json {
             let shown = &self.jobs[job];
             return self.object(&json!({
-                "event": "log", "job": shown.name, "attempt": shown.attempt, "text": line,
+                "event": "log", "job": shown.name, "below": shown.below,
+                "attempt": shown.attempt, "text": line,
             }));
         }
         self.line(job, Tone::Plain, line)
     }
 
     fn line(&self, job: usize, tone: Tone, text: &str) -> Result<(), Failure> {
-        let name = format!("{:width$} |", self.jobs[job].name, width = self.width);
+        let name = format!("{:width$} |", self.jobs[job].title(), width = self.width);
         let name = self.screen.tint(job, &name);
         let text = self.screen.paint(tone, text);
         self.screen.line(format!("{name} {text}").trim_end())
@@ -199,7 +238,7 @@ impl Display {
         let mut table = Table::new(["job", "stage", "status", "took", ""]);
         for job in &self.jobs {
             table.row([
-                job.name.as_str().into(),
+                job.title().into(),
                 job.stage.as_str().into(),
                 Cell::new(tone(job.status), job.status.as_str()),
                 job.seconds.map(took).unwrap_or_default().into(),
@@ -219,10 +258,19 @@ impl Display {
 }
 
 impl Shown {
+    /// Its name, after that of the trigger job above it.
+    fn title(&self) -> String {
+        match &self.below {
+            Some(below) => format!("{below}: {}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     fn object(&self) -> Value {
         let failure = self.failure.as_ref();
         json!({
             "job": self.name,
+            "below": self.below,
             "stage": self.stage,
             "attempt": self.attempt,
             "status": self.status,
@@ -237,9 +285,6 @@ impl Shown {
     fn why(&self) -> String {
         let mut words = Vec::new();
         match &self.failure {
-            Some(failure) if failure.reason == "downstream_pipeline_creation_failed" => {
-                words.push("pipelines that start pipelines are not carried out yet".to_owned());
-            }
             Some(JobFailure {
                 exit_code: Some(code),
                 ..
