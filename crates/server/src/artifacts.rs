@@ -1,8 +1,8 @@
 //! What jobs leave behind: files below one folder, one for each kind of each attempt, with a row in the
 //! store.
 //!
-//! A file comes under a name of its own, is on the disk, then gets its place, then its row; a row goes
-//! before its file. So a row always has a whole file, and what a crash leaves without a row is swept at the
+//! A file comes under a name of its own, is on the disk, then gets its place, then its row; that it is gone
+//! is noted before it goes. So a row always has a whole file, and what a crash leaves without a row is swept at the
 //! next start.
 
 mod inside;

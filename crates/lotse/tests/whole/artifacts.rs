@@ -224,6 +224,52 @@ test: {stage: test, script: ['sha256sum big']}
     assert!(!coming(), "what was cut off is gone");
 }
 
+#[tokio::test]
+async fn a_job_does_not_start_without_what_it_needs() {
+    let lotse = serve().await;
+    let _runner = lotse.runner(&[]).await;
+    let ci = "
+stages: [build, deploy]
+build: {stage: build, script: ['echo $CI_JOB_ID > file'], artifacts: {paths: [file]}}
+deploy: {stage: deploy, script: ['cat file'], rules: [{when: manual}]}
+other: {stage: deploy, script: ['echo alone'], dependencies: [], rules: [{when: manual}]}
+";
+    let (_repository, id) = lotse.pushed("site/web", ci).await;
+    let waits = lotse.finished("site/web", id).await;
+    assert_eq!(waits.status(), "manual");
+    let archive = format!(
+        "/projects/site%2Fweb/jobs/{}/artifacts",
+        waits.job_id("build")
+    );
+    assert_eq!(status(&lotse, Method::DELETE, &archive).await, 204);
+    for job in ["deploy", "other"] {
+        let play = format!("/projects/site%2Fweb/jobs/{}/play", waits.job_id(job));
+        lotse.post(&play, &json!({})).await;
+    }
+    let ended = lotse.finished("site/web", id).await;
+    assert_eq!(
+        ended.summary(),
+        "failed: build success, deploy failed, other success"
+    );
+    let reason = &ended.job("deploy")["failure_reason"];
+    assert_eq!(reason, "missing_dependency_failure");
+    let log = lotse.log("site/web", ended.job_id("deploy")).await;
+    assert!(log.contains("hint: retry build, then this job"), "{log}");
+    assert!(!log.contains("cat file"), "{log}");
+
+    let project = ["--project", "site/web"];
+    for job in ["build", "deploy"] {
+        let ran = lotse
+            .run(&[&["job", "retry", job][..], &project].concat())
+            .await;
+        assert_eq!(ran.code, 0, "{}", ran.text());
+        let again = |now: &testkit::lotse::Snapshot| {
+            now.job(job)["attempt"] == 2 && now.job_status(job) == "success"
+        };
+        lotse.pipeline_when("site/web", id, again).await;
+    }
+}
+
 /// A form with one file in it.
 fn form(request: reqwest::RequestBuilder, content: &[u8]) -> reqwest::RequestBuilder {
     let head =
