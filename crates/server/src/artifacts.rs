@@ -1,8 +1,8 @@
 //! What jobs leave behind: files below one folder, one for each kind of each attempt, with a row in the
 //! store.
 //!
-//! A file comes under a name of its own, is on the disk, then gets its place, then its row; a row goes
-//! before its file. So a row always has a whole file, and what a crash leaves without a row is swept at the
+//! A file comes under a name of its own, is on the disk, then gets its place, then its row; that it is gone
+//! is noted before it goes. So a row always has a whole file, and what a crash leaves without a row is swept at the
 //! next start.
 
 mod inside;
@@ -130,24 +130,9 @@ pub(crate) async fn take(
     let incoming = app.artifacts.incoming();
     fs_err::tokio::create_dir_all(&incoming).await?;
     let name = Secret::random("");
-    let temporary = incoming.join(name.expose());
-    let kept = keep(app, job, kind, expire_in, field, &temporary).await;
-    if kept.is_err() {
-        gone(fs_err::tokio::remove_file(&temporary).await)?;
-    }
-    kept
-}
-
-async fn keep(
-    app: &App,
-    job: JobId,
-    kind: &str,
-    expire_in: Option<u64>,
-    field: Field<'_>,
-    temporary: &Path,
-) -> Result<(), ApiError> {
+    let coming = Coming(incoming.join(name.expose()));
     let limit = if kind == DOTENV { DOTENV_LIMIT } else { LIMIT };
-    let parcel = parcels::receive(field, temporary, limit).await?;
+    let parcel = parcels::receive(field, &coming.0, limit).await?;
     if kind == DOTENV {
         let bytes = fs_err::tokio::read(&parcel.file).await?;
         dotenv::read(&bytes).map_err(ApiError::bad_request)?;
@@ -168,6 +153,16 @@ async fn keep(
         expires_at: after.map(|seconds| now().saturating_add(seconds.saturating_mul(1000))),
     };
     Ok(app.store.keep_artifact(new).await?)
+}
+
+/// A file that has no place yet: it goes when nobody wants it any more, also when the runner hangs up.
+struct Coming(PathBuf);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        // it usually has its place by now
+        let _moved = fs::remove_file(&self.0);
+    }
 }
 
 /// Gives a whole file its place, so that this outlives a power cut.

@@ -9,10 +9,10 @@ use runner_api::JobResponse;
 
 use crate::App;
 use crate::auth::JOB_TOKEN_PREFIX;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Outcome};
 use crate::http::ApiError;
 use crate::payload;
-use crate::store::{Assignment, RunnerRow, Store, StoreError};
+use crate::store::{Assignment, JobRow, RunnerRow, Store, StoreError};
 
 /// How often a runner's contact is written down.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
@@ -78,6 +78,9 @@ impl App {
             let Some(job) = self.store.job(id).await? else {
                 continue;
             };
+            if self.fail_without_artifacts(&job).await? {
+                continue;
+            }
             let token = Secret::random(JOB_TOKEN_PREFIX);
             let assignment = Assignment {
                 runner: asked.runner.id,
@@ -91,6 +94,39 @@ impl App {
             }
         }
         Ok(None)
+    }
+
+    /// Fails a job that would get artifacts which are gone: it must not go on as if they had never been
+    /// (GitLab, `missing_dependency_failure`).
+    async fn fail_without_artifacts(&self, job: &JobRow) -> Result<bool, ApiError> {
+        let lost = self.store.jobs_with_lost_artifacts(job.pipeline).await?;
+        if lost.is_empty() {
+            return Ok(false);
+        }
+        let Some(pipeline) = self.store.pipeline(job.pipeline).await? else {
+            return Ok(false);
+        };
+        let givers = payload::givers(&pipeline, job.node)?;
+        let Some(giver) = lost.iter().find(|lost| givers.contains(&lost.node)) else {
+            return Ok(false);
+        };
+        let text = format!(
+            "ERROR: what {name} (job {id}) has left behind is gone: its time was over, or somebody removed it\n\
+             hint: retry {name}, then this job",
+            name = giver.name,
+            id = giver.id
+        );
+        if self.traces.size(job.id).await? == 0 {
+            self.traces.append_line(job.id, &text).await?;
+        }
+        let outcome = Outcome::Failed {
+            reason: "missing_dependency_failure",
+            exit_code: None,
+        };
+        match self.engine.finish(job, outcome).await {
+            Ok(_) | Err(EngineError::Refused(_)) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

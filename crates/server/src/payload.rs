@@ -54,6 +54,15 @@ pub(crate) async fn build(
     parts.response().await
 }
 
+/// The jobs whose artifacts a job of this pipeline gets, by their place in the graph.
+pub(crate) fn givers(pipeline: &PipelineRow, node: usize) -> Result<Vec<usize>, StoreError> {
+    let graph: Option<Graph> = serde_json::from_str(&pipeline.graph).ok();
+    let found = graph.and_then(|graph| Some(words::givers(&graph, graph.jobs.get(node)?)));
+    found.ok_or_else(|| StoreError::Damaged {
+        what: format!("the graph of pipeline {}", pipeline.id),
+    })
+}
+
 struct Parts<'a> {
     app: &'a App,
     row: &'a JobRow,

@@ -108,7 +108,7 @@ async fn give_up_if_lost(app: &App, job: &JobRow, started: i64) -> Result<(), En
         tracing::error!(error = %error, job = %job.id, "a log cannot be written");
     }
     let outcome = Outcome::Failed {
-        reason: FailureReason::RunnerSystemFailure,
+        reason: FailureReason::RunnerSystemFailure.as_str(),
         exit_code: None,
     };
     let heard = job.contacted_at.is_some();

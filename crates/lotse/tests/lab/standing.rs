@@ -3,7 +3,7 @@
 //! of one leaves what ran.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::laptop::{Laptop, run};
 use crate::services::{Record, SERVICES, found, sql};
@@ -33,6 +33,7 @@ pub(crate) async fn tell(laptop: &Laptop) {
     by_a_job(laptop).await;
     the_site_has_what_it_had(laptop, &kept).await;
     a_bad_image_leaves_what_ran(laptop).await;
+    and_back_again(laptop).await;
 }
 
 /// `git push`: test host, then production; the database is dumped before each.
@@ -79,6 +80,19 @@ async fn a_bad_image_leaves_what_ran(laptop: &Laptop) {
     let got = run(command(laptop, "services-test", LOTSE, &cache(get))).await;
     assert_eq!(got.trim(), "yes");
     all_are_well(laptop, "services-test").await;
+}
+
+/// The containers of the first form take the test host's services again, with all that they have.
+async fn and_back_again(laptop: &Laptop) {
+    let back = ["--back", &format!("deploy@{TEST}")];
+    run(command(laptop, "services-test", "./move", &back)).await;
+    let get = "REDISCLI_AUTH=$REDIS_PASSWORD redis-cli get kept";
+    let words = ["docker", "exec", "cache", "sh", "-c", get];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while laptop.host(TEST).exec(&words).unwrap().stdout != b"yes\n" {
+        assert!(Instant::now() < deadline, "the cache has lost what it had");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Somebody pushes an image that does not run.

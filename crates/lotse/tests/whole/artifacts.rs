@@ -223,3 +223,139 @@ test: {stage: test, script: ['sha256sum big']}
     assert_eq!(sums[0], sums[1]);
     assert!(!coming(), "what was cut off is gone");
 }
+
+#[tokio::test]
+async fn a_job_does_not_start_without_what_it_needs() {
+    let lotse = serve().await;
+    let _runner = lotse.runner(&[]).await;
+    let ci = "
+stages: [build, deploy]
+build: {stage: build, script: ['echo $CI_JOB_ID > file'], artifacts: {paths: [file]}}
+deploy: {stage: deploy, script: ['cat file'], rules: [{when: manual}]}
+other: {stage: deploy, script: ['echo alone'], dependencies: [], rules: [{when: manual}]}
+";
+    let (_repository, id) = lotse.pushed("site/web", ci).await;
+    let waits = lotse.finished("site/web", id).await;
+    assert_eq!(waits.status(), "manual");
+    let archive = format!(
+        "/projects/site%2Fweb/jobs/{}/artifacts",
+        waits.job_id("build")
+    );
+    assert_eq!(status(&lotse, Method::DELETE, &archive).await, 204);
+    for job in ["deploy", "other"] {
+        let play = format!("/projects/site%2Fweb/jobs/{}/play", waits.job_id(job));
+        lotse.post(&play, &json!({})).await;
+    }
+    let ended = lotse.finished("site/web", id).await;
+    assert_eq!(
+        ended.summary(),
+        "failed: build success, deploy failed, other success"
+    );
+    let reason = &ended.job("deploy")["failure_reason"];
+    assert_eq!(reason, "missing_dependency_failure");
+    let log = lotse.log("site/web", ended.job_id("deploy")).await;
+    assert!(log.contains("hint: retry build, then this job"), "{log}");
+    assert!(!log.contains("cat file"), "{log}");
+
+    let project = ["--project", "site/web"];
+    for job in ["build", "deploy"] {
+        let ran = lotse
+            .run(&[&["job", "retry", job][..], &project].concat())
+            .await;
+        assert_eq!(ran.code, 0, "{}", ran.text());
+        let again = |now: &testkit::lotse::Snapshot| {
+            now.job(job)["attempt"] == 2 && now.job_status(job) == "success"
+        };
+        lotse.pipeline_when("site/web", id, again).await;
+    }
+}
+
+/// A form with one file in it.
+fn form(request: reqwest::RequestBuilder, content: &[u8]) -> reqwest::RequestBuilder {
+    let head =
+        "--limit\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n";
+    let body = [head.as_bytes(), content, b"\r\n--limit--\r\n"].concat();
+    request
+        .header("content-type", "multipart/form-data; boundary=limit")
+        .body(body)
+}
+
+#[tokio::test]
+async fn what_is_wrong_or_breaks_off_is_not_kept() {
+    let lotse = serve().await;
+    let body = json!({ "runner_type": "instance_type", "description": "by hand" });
+    let runner = lotse.post("/user/runners", &body).await;
+    let (_repository, id) = lotse.pushed("site/web", "build: {script: [make]}").await;
+    let ask = lotse
+        .bare_request(Method::POST, "/api/v4/jobs/request")
+        .json(&json!({ "token": runner["token"] }));
+    let job = lotse.ask(ask).await.json();
+    let (job, token) = (job["id"].as_i64().unwrap(), job["token"].as_str().unwrap());
+    let upload = |kind: &str, token: &str| {
+        let path = format!("/api/v4/jobs/{job}/artifacts?artifact_type={kind}");
+        lotse
+            .bare_request(Method::POST, &path)
+            .header("job-token", token)
+    };
+    let random: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    for (kind, token, content, status) in [
+        ("archive", "glcbt-wrong", &b"PK"[..], 403),
+        ("..%2Fx", token, b"PK", 400),
+        ("dotenv", token, b"no report", 400),
+        ("dotenv", token, &random, 413),
+    ] {
+        let answer = lotse.ask(form(upload(kind, token), content)).await;
+        assert_eq!(answer.status, status, "{kind}: {answer:?}");
+    }
+    let incoming = lotse.data().join("artifacts/incoming");
+    let count = |folder: &std::path::Path| {
+        let found = fs_err::read_dir(folder).map(Iterator::count);
+        found.unwrap_or_default()
+    };
+    assert_eq!(count(&incoming), 0);
+
+    // the runner hangs up in the middle
+    let mut connection = tokio::net::TcpStream::connect(lotse.address())
+        .await
+        .unwrap();
+    let head = format!(
+        "POST /api/v4/jobs/{job}/artifacts HTTP/1.1\r\nhost: x\r\njob-token: {token}\r\ncontent-length: 9999999\r\n\
+         content-type: multipart/form-data; boundary=limit\r\n\r\n--limit\r\n\
+         content-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\r\n"
+    );
+    let part = [head.as_bytes(), &random].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut connection, &part)
+        .await
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let becomes = async |wanted: usize| {
+        while count(&incoming) != wanted {
+            assert!(Instant::now() < deadline, "{} files", count(&incoming));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    becomes(1).await;
+    drop(connection);
+    becomes(0).await;
+    let shown = lotse.get(&format!("/projects/site%2Fweb/jobs/{job}")).await;
+    assert_eq!(shown["artifacts"], json!([]));
+
+    // a whole one is kept; the same attempt's next takes its place; nothing comes after the end
+    for content in [&b"PK one"[..], b"PK another"] {
+        let answer = lotse.ask(form(upload("archive", token), content)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    let archive = lotse.get(&format!("/projects/site%2Fweb/jobs/{job}")).await;
+    assert_eq!(archive["artifacts_file"]["size"], 10);
+    let done = lotse
+        .bare_request(Method::PUT, &format!("/api/v4/jobs/{job}"))
+        .json(&json!({ "token": token, "state": "success" }));
+    assert_eq!(lotse.ask(done).await.status, 200);
+    assert_eq!(lotse.finished("site/web", id).await.status(), "success");
+    let late = lotse.ask(form(upload("archive", token), b"PK")).await;
+    assert_eq!(late.status, 403);
+    let theirs = lotse
+        .bare_request(Method::GET, &format!("/api/v4/jobs/{job}/artifacts"))
+        .header("job-token", token);
+    assert_eq!(lotse.ask(theirs).await.status, 401);
+}

@@ -16,7 +16,6 @@ use model::{JobId, PipelineId, ProjectId};
 use pipeline::{
     Downstream, Effect, Event, Failure, ProcessMode, Run, Status, Waiting, next_resource,
 };
-use runner_api::FailureReason;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -48,7 +47,8 @@ struct Inner {
 pub(crate) enum Outcome {
     Success,
     Failed {
-        reason: FailureReason,
+        /// GitLab's word.
+        reason: &'static str,
         exit_code: Option<i32>,
     },
 }
@@ -118,7 +118,7 @@ impl Engine {
             Outcome::Failed { reason, exit_code } => (
                 |job, failure| Event::Failed { job, failure },
                 Details {
-                    failure_reason: Some(reason.as_str().to_owned()),
+                    failure_reason: Some(reason.to_owned()),
                     exit_code,
                     assignment: None,
                 },

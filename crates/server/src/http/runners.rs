@@ -222,7 +222,8 @@ async fn update_job(
         JobState::Failed => Outcome::Failed {
             reason: request
                 .failure_reason
-                .unwrap_or(FailureReason::UnknownFailure),
+                .unwrap_or(FailureReason::UnknownFailure)
+                .as_str(),
             exit_code: request.exit_code,
         },
     };

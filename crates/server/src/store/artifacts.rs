@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use model::{Digest, JobId, PipelineId, ProjectId};
 
-use super::{During, Store, StoreError, now};
+use super::jobs::{Row as JobsRow, rows};
+use super::{During, JobRow, Store, StoreError, now};
 
 /// A file that is on the disk and gets its row.
 pub(crate) struct NewArtifact<'a> {
@@ -57,7 +58,7 @@ impl Store {
         job: JobId,
         kind: &str,
     ) -> Result<Option<ArtifactRow>, StoreError> {
-        sqlx::query_as("SELECT * FROM artifacts WHERE job_id = $1 AND kind = $2")
+        sqlx::query_as("SELECT * FROM artifacts WHERE job_id = $1 AND kind = $2 AND NOT gone")
             .bind(job.0)
             .bind(kind)
             .fetch_optional(&self.read)
@@ -75,6 +76,7 @@ impl Store {
         let id: Option<i64> = sqlx::query_scalar(
             "SELECT jobs.id FROM jobs JOIN artifacts ON artifacts.job_id = jobs.id
              WHERE jobs.name = $3 AND NOT jobs.retried AND artifacts.kind = 'archive'
+                AND NOT artifacts.gone
                 AND jobs.pipeline_id = (SELECT max(id) FROM pipelines
                     WHERE project_id = $1 AND ref_name = $2 AND status = 'success'
                         AND source <> 'parent_pipeline')",
@@ -93,7 +95,7 @@ impl Store {
         &self,
         job: JobId,
     ) -> Result<Vec<ArtifactRow>, StoreError> {
-        sqlx::query_as("SELECT * FROM artifacts WHERE job_id = $1 ORDER BY kind")
+        sqlx::query_as("SELECT * FROM artifacts WHERE job_id = $1 AND NOT gone ORDER BY kind")
             .bind(job.0)
             .fetch_all(&self.read)
             .await
@@ -107,7 +109,7 @@ impl Store {
     ) -> Result<Vec<ArtifactRow>, StoreError> {
         sqlx::query_as(
             "SELECT artifacts.* FROM jobs JOIN artifacts ON artifacts.job_id = jobs.id
-             WHERE jobs.pipeline_id = $1 ORDER BY jobs.id, artifacts.kind",
+             WHERE jobs.pipeline_id = $1 AND NOT artifacts.gone ORDER BY jobs.id, artifacts.kind",
         )
         .bind(pipeline.0)
         .fetch_all(&self.read)
@@ -121,7 +123,7 @@ impl Store {
             "SELECT artifacts.* FROM artifacts
                 JOIN jobs ON jobs.id = artifacts.job_id
                 JOIN pipelines AS own ON own.id = jobs.pipeline_id
-             WHERE artifacts.expires_at <= $1 AND NOT (own.status = 'success' AND NOT EXISTS (
+             WHERE artifacts.expires_at <= $1 AND NOT artifacts.gone AND NOT (own.status = 'success' AND NOT EXISTS (
                 SELECT 1 FROM pipelines AS later
                 WHERE later.project_id = own.project_id AND later.id > own.id
                     AND later.ref_name = own.ref_name AND later.is_tag = own.is_tag
@@ -136,7 +138,7 @@ impl Store {
 
     /// A job's files stay for ever.
     pub(crate) async fn keep_for_ever(&self, job: JobId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE artifacts SET expires_at = NULL WHERE job_id = $1")
+        sqlx::query("UPDATE artifacts SET expires_at = NULL WHERE job_id = $1 AND NOT gone")
             .bind(job.0)
             .execute(&self.write)
             .await
@@ -144,9 +146,26 @@ impl Store {
         Ok(())
     }
 
+    /// The newest attempts in a pipeline that have left something behind which is gone.
+    pub(crate) async fn jobs_with_lost_artifacts(
+        &self,
+        pipeline: PipelineId,
+    ) -> Result<Vec<JobRow>, StoreError> {
+        let found: Vec<JobsRow> = sqlx::query_as(
+            "SELECT * FROM jobs WHERE pipeline_id = $1 AND NOT retried AND EXISTS
+                (SELECT 1 FROM artifacts
+                 WHERE job_id = jobs.id AND gone AND kind IN ('archive', 'dotenv'))",
+        )
+        .bind(pipeline.0)
+        .fetch_all(&self.read)
+        .await
+        .during("looking for lost artifacts")?;
+        rows(found)
+    }
+
     /// The file is to go.
     pub(crate) async fn forget_artifact(&self, job: JobId, kind: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM artifacts WHERE job_id = $1 AND kind = $2")
+        sqlx::query("UPDATE artifacts SET gone = 1 WHERE job_id = $1 AND kind = $2")
             .bind(job.0)
             .bind(kind)
             .execute(&self.write)
@@ -157,10 +176,11 @@ impl Store {
 
     /// The jobs that have files, by number.
     pub(crate) async fn jobs_with_artifacts(&self) -> Result<HashSet<i64>, StoreError> {
-        let ids: Vec<i64> = sqlx::query_scalar("SELECT DISTINCT job_id FROM artifacts")
-            .fetch_all(&self.read)
-            .await
-            .during("listing artifacts")?;
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT DISTINCT job_id FROM artifacts WHERE NOT gone")
+                .fetch_all(&self.read)
+                .await
+                .during("listing artifacts")?;
         Ok(ids.into_iter().collect())
     }
 }

@@ -1,4 +1,5 @@
--- Version 5: what jobs leave behind. The files lie beside the database, one for each row.
+-- Version 5: what jobs leave behind. The files lie beside the database, one for each row that is not
+-- `gone`: what is gone is remembered, as a job that needs it must not run without it.
 
 -- `kind` is archive, or the kind of a report.
 CREATE TABLE artifacts (
@@ -9,7 +10,8 @@ CREATE TABLE artifacts (
     digest     TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
+    gone       INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (job_id, kind)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX artifacts_that_expire ON artifacts (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX artifacts_that_expire ON artifacts (expires_at) WHERE expires_at IS NOT NULL AND NOT gone;
