@@ -40,6 +40,7 @@ put_back() {
     docker rename "$name-before" "$name"
     docker update --restart always "$name" >/dev/null
     docker start "$name" >/dev/null
+    if answers; then echo "$name: what ran before answers again" >&2; fi
 }
 
 # One deploy at a time. One that was cut off has left the container of before aside.
@@ -55,6 +56,6 @@ if stop_before && run && answers; then
 else
     docker logs --tail 20 "$name" >&2 || true
     put_back
-    echo "error: $name: the new image does not answer; what ran before is back" >&2
+    echo "error: $name: the new image does not answer" >&2
     exit 1
 fi
