@@ -141,11 +141,18 @@ fn is_plain(text: &str) -> bool {
         && text != "<<"
 }
 
-/// JSON's quoting is YAML's, but for characters that YAML does not print.
+/// JSON's quoting is YAML's, but for characters that YAML does not print. A `$[[` that the text does not
+/// close is escaped: whoever looks for blocks of GitLab's inputs before parsing would find its end in
+/// what follows.
 fn quoted(text: &str) -> String {
+    let opens = |at: usize| {
+        let rest = text[at..].strip_prefix("$[[");
+        rest.is_some_and(|rest| !rest.contains("]]"))
+    };
     let mut out = String::from("\"");
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
         match c {
+            '$' if opens(at) => out.push_str("\\x24"),
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
