@@ -224,10 +224,13 @@ pub(crate) fn protect(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("$[[") {
-        let end = rest[start..].find("]]").map(|end| start + end + 2);
-        let Some(end) = end.filter(|end| !rest[start..*end].contains('\n')) else {
-            out.push_str(&rest[..start + 3]);
-            rest = &rest[start + 3..];
+        let line = rest[start..]
+            .find('\n')
+            .map_or(rest.len(), |end| start + end);
+        let Some(end) = rest[start..line].find("]]").map(|end| start + end + 2) else {
+            // nothing on this line is closed any more
+            out.push_str(&rest[..line]);
+            rest = &rest[line..];
             continue;
         };
         out.push_str(&rest[..start]);

@@ -47,6 +47,14 @@ fn nesting() {
 }
 
 #[test]
+fn blocks_of_inputs() {
+    let texts = |text: String| format!("job:\n  script: '{text}'\n");
+    check("open ones on one line", texts(repeat("$[[ ")));
+    check("open ones on many lines", texts(repeat("$[[\n  ") + "]]"));
+    check("closed ones", texts(repeat("$[[ a ]]")));
+}
+
+#[test]
 fn many_of_a_kind() {
     check(
         "keys",

@@ -7,6 +7,7 @@
 
 pub(crate) mod file;
 pub(crate) mod forward;
+mod refusal;
 mod wanted;
 
 use std::collections::btree_map::Entry;
@@ -25,9 +26,8 @@ use crate::engine::EngineError;
 use crate::http::chain;
 use crate::push::{Made, PushError};
 use crate::store::{JobRow, PipelineRow, Project, StoreError};
+pub(crate) use refusal::Refusal;
 pub(crate) use wanted::{LEVELS_OF_CHILDREN, PIPELINES_OF_ONE};
-
-use wanted::Refusal;
 
 /// How many pipelines are made at the same time: each reads from git and compiles.
 const AT_ONCE: usize = 4;

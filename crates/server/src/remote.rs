@@ -24,7 +24,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The largest file, in bytes.
-const SIZE_LIMIT: usize = 2 << 20;
+const SIZE_LIMIT: u64 = crate::push::CONFIG_LIMIT;
 
 /// How often a host may send the request on.
 const REDIRECTS: usize = 5;
@@ -153,11 +153,15 @@ impl Remote {
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, RemoteError> {
+/// The body of an answer, which must not be larger than a file of the CI language.
+///
+/// # Errors
+/// When it breaks off or is too large.
+pub async fn read(mut response: Response) -> Result<Vec<u8>, RemoteError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > SIZE_LIMIT {
+        if bytes.len() as u64 > SIZE_LIMIT {
             return Err(RemoteError::TooLarge);
         }
     }

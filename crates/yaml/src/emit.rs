@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{Dialect, Map, Node, Value, plain};
+use crate::{Dialect, Entry, Map, Node, Value, plain};
 
 /// A key longer than 1024 characters must be marked as one (YAML 1.2, "Implicit keys").
 const MAX_KEY: usize = 1000;
@@ -42,15 +42,7 @@ fn after(node: &Node, indent: usize, out: &mut String) {
     match &node.value {
         Value::Map(map) if !map.entries.is_empty() => {
             out.push('\n');
-            for entry in &map.entries {
-                pair(
-                    &key_text(&entry.key),
-                    &entry.value,
-                    indent + 2,
-                    indent + 2,
-                    out,
-                );
-            }
+            pairs(&map.entries, indent + 2, out);
         }
         Value::List(items) if !items.is_empty() => {
             out.push('\n');
@@ -76,14 +68,13 @@ fn item_after(node: &Node, indent: usize, out: &mut String) {
     };
     out.push(' ');
     pair(&key_text(&first.key), &first.value, 0, indent + 2, out);
-    for entry in rest {
-        pair(
-            &key_text(&entry.key),
-            &entry.value,
-            indent + 2,
-            indent + 2,
-            out,
-        );
+    pairs(rest, indent + 2, out);
+}
+
+/// Entries of a mapping, each on lines of its own.
+fn pairs(entries: &[Entry], indent: usize, out: &mut String) {
+    for entry in entries {
+        pair(&key_text(&entry.key), &entry.value, indent, indent, out);
     }
 }
 
@@ -145,10 +136,8 @@ fn is_plain(text: &str) -> bool {
 /// close is escaped: whoever looks for blocks of GitLab's inputs before parsing would find its end in
 /// what follows.
 fn quoted(text: &str) -> String {
-    let opens = |at: usize| {
-        let rest = text[at..].strip_prefix("$[[");
-        rest.is_some_and(|rest| !rest.contains("]]"))
-    };
+    let last = text.rfind("]]");
+    let opens = |at: usize| text[at..].starts_with("$[[") && last.is_none_or(|last| last < at);
     let mut out = String::from("\"");
     for (at, c) in text.char_indices() {
         match c {

@@ -7,7 +7,7 @@ use ci::{Graph, Source, Trigger, TriggerInclude, TriggerTarget};
 use model::{CommitId, GitRef, Variable};
 
 use super::file::{ChildFile, Files};
-use super::{Failed, forward};
+use super::{Failed, Refusal, forward};
 use crate::App;
 use crate::artifacts::{self, ARCHIVE};
 use crate::auth::{Level, level_of};
@@ -28,28 +28,6 @@ const MOST_ABOVE: usize = 100;
 
 /// Projects may start each other's pipelines in a circle, which is gone through at most so often.
 const ROUNDS: usize = 2;
-
-/// Why a trigger job starts nothing.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    /// GitLab's word.
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-}
-
-impl Refusal {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
-    }
-
-    /// Everything is allowed, but no pipeline comes of it.
-    pub(super) fn cannot_be_made(message: impl Into<String>) -> Self {
-        Self::new("downstream_pipeline_creation_failed", message)
-    }
-}
 
 /// A pipeline to be made for a trigger job.
 pub(super) struct Below {

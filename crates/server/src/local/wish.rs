@@ -9,7 +9,7 @@ use super::desk::State;
 use super::running::{Pipeline, upstream};
 use super::{Place, Subject};
 use crate::downstream::file::ChildFile;
-use crate::downstream::{LEVELS_OF_CHILDREN, PIPELINES_OF_ONE, forward};
+use crate::downstream::{LEVELS_OF_CHILDREN, PIPELINES_OF_ONE, Refusal, forward};
 use crate::http::chain;
 use crate::predefined::{self, TriggerFacts};
 use crate::push::CONFIG_LIMIT;
@@ -33,22 +33,6 @@ pub struct ChildWish {
     pub variables: Vec<Variable>,
 }
 
-/// Why there cannot be a child.
-pub(super) struct Refusal {
-    /// GitLab's word.
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-}
-
-impl Refusal {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
-    }
-}
-
 /// What a pipeline below is about.
 pub(super) fn subject_below(subject: &Subject) -> Subject {
     Subject {
@@ -61,13 +45,12 @@ pub(super) fn subject_below(subject: &Subject) -> Subject {
 pub(super) fn of(state: &State, place: Place) -> Result<ChildWish, Refusal> {
     let pipeline = &state.pipelines[place.pipeline];
     let job = &pipeline.graph.jobs[place.job];
-    let creation = |message: &str| Refusal::new("downstream_pipeline_creation_failed", message);
     let Some(trigger) = &job.trigger else {
-        return Err(creation("this is no trigger job"));
+        return Err(Refusal::cannot_be_made("this is no trigger job"));
     };
     let TriggerTarget::Child(includes) = &trigger.target else {
         let message = "pipelines of other projects are started by a server alone";
-        return Err(creation(message));
+        return Err(Refusal::cannot_be_made(message));
     };
     if state.levels(place.pipeline) >= LEVELS_OF_CHILDREN {
         return Err(Refusal::new(
@@ -81,7 +64,7 @@ pub(super) fn of(state: &State, place: Place) -> Result<ChildWish, Refusal> {
             format!("one pipeline may lead to {PIPELINES_OF_ONE}"),
         ));
     }
-    let file = file(pipeline, includes).map_err(|message| creation(&message))?;
+    let file = file(pipeline, includes).map_err(Refusal::cannot_be_made)?;
     let attempt = pipeline.attempts[place.job].id;
     let subject = subject_below(&pipeline.subject);
     Ok(ChildWish {

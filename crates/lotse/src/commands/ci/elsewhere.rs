@@ -17,9 +17,6 @@ use server::remote::{Reach, Remote, RemoteError};
 use crate::client::{AtServer, Client};
 use crate::output::Failure;
 
-/// The largest file, in bytes, as on the server.
-const SIZE_LIMIT: usize = 2 << 20;
-
 /// How many tags of a project are looked at.
 const TAGS: usize = 10_000;
 
@@ -123,20 +120,22 @@ impl Elsewhere {
     }
 }
 
+/// Who was not reached could have had the file.
+fn trouble(error: RemoteError) -> Trouble {
+    let missing = Missing {
+        reason: error.to_string(),
+        hint: error.hint().map(str::to_owned),
+    };
+    match error {
+        RemoteError::Setup(_) | RemoteError::Slow | RemoteError::Unreachable(_) => {
+            Trouble::Unavailable(missing)
+        }
+        _ => Trouble::Failed(missing),
+    }
+}
+
 /// On one's own machine, every address is as near as to a browser.
 async fn remote(url: &str, integrity: Option<&str>) -> Result<Fetched, Trouble> {
-    let trouble = |error: RemoteError| {
-        let missing = Missing {
-            reason: error.to_string(),
-            hint: error.hint().map(str::to_owned),
-        };
-        match error {
-            RemoteError::Setup(_) | RemoteError::Slow | RemoteError::Unreachable(_) => {
-                Trouble::Unavailable(missing)
-            }
-            _ => Trouble::Failed(missing),
-        }
-    };
     let remote = Remote::new(Reach::Everywhere).map_err(trouble)?;
     let text = remote.get(url, integrity).await.map_err(trouble)?;
     Ok(Fetched::Text(text))
@@ -279,19 +278,7 @@ impl Server<'_> {
     }
 }
 
-async fn read(mut response: Response) -> Result<String, Trouble> {
-    let mut bytes = Vec::new();
-    let broken = |error: reqwest::Error| {
-        let reason = format!("the connection broke: {}", error.without_url());
-        Trouble::Unavailable(Missing::new(reason))
-    };
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > SIZE_LIMIT {
-            return Err(Trouble::failed(format!(
-                "it has more than {SIZE_LIMIT} bytes"
-            )));
-        }
-    }
+async fn read(response: Response) -> Result<String, Trouble> {
+    let bytes = server::remote::read(response).await.map_err(trouble)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
