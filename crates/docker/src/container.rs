@@ -24,7 +24,7 @@ pub use wait::WaitFor;
 pub(crate) use wire::{endpoint, some_map};
 
 use crate::engine::Engine;
-use crate::error::{DockerError, Operation, Problem};
+use crate::error::{DockerError, Operation, Problem, START};
 use crate::name::Name;
 use spec::{Attachment, Networking, Restart};
 
@@ -166,7 +166,7 @@ impl Engine {
     /// Not found: the container. Refused: among other things when a port is taken, or the program
     /// does not exist in the image.
     pub async fn start_container(&self, name: &Name) -> Result<(), DockerError> {
-        let operation = Operation::of("start the container", name);
+        let operation = Operation::of(START, name);
         let starting = self.docker.start_container(name.as_str(), None);
         self.call(&operation, starting).await
     }

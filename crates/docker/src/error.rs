@@ -124,6 +124,23 @@ impl DockerError {
         )
     }
 
+    /// Whether an engine that ended amid a container's start has left something under the container's
+    /// id. It cannot be started any more then, but one that is made in its place can.
+    ///
+    /// The engine has no status of its own for this: these are its words (20.10) and those of containerd,
+    /// its shim and runc (moby 36145, 39630, 50040).
+    pub fn is_left_behind(&self) -> bool {
+        let (Problem::Conflict(message) | Problem::Refused { message, .. }) = &self.problem else {
+            return false;
+        };
+        let says = |words: &[&str]| words.iter().all(|words| message.contains(words));
+        self.operation.doing == START
+            && (says(&["id already in use"])
+                || says(&["task ", "already exists"])
+                || says(&["container with id exists"])
+                || says(&["containerd.runtime", "file exists"]))
+    }
+
     /// How to mend it, where that can be said.
     pub fn hint(&self) -> Option<&'static str> {
         match &self.problem {
@@ -143,10 +160,17 @@ impl DockerError {
             Problem::NeedsTls | Problem::Tls(_) => {
                 Some("DOCKER_CERT_PATH names a folder with ca.pem, cert.pem and key.pem")
             }
+            _ if self.is_left_behind() => Some(
+                "an engine that ended amid a start has left something under the container's id: \
+                 remove the container, and have it made anew",
+            ),
             _ => None,
         }
     }
 }
+
+/// What [`crate::Engine::start_container`] does.
+pub(crate) const START: &str = "start the container";
 
 /// What was asked of which object, as it stands behind "cannot".
 #[derive(Clone, PartialEq, Eq)]

@@ -40,6 +40,11 @@ pub struct Volume {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Whether this is a name as the engine gives one to a volume that has none.
+pub fn is_anonymous(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// bollard's type expects the driver's status in a form that plug-ins do not have.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -112,6 +112,30 @@ impl Dockerd {
         );
     }
 
+    /// Leaves something under a container's id that is never started: as an engine does that ends amid
+    /// the container's start.
+    ///
+    /// # Panics
+    /// When containerd does not take it.
+    pub fn leave_behind(&self, container: &str) {
+        let root = self.folder.path().join("left");
+        fs_err::create_dir_all(&root).expect("the engine's folder can be written");
+        fs_err::copy("/bin/busybox", root.join("busybox")).expect("busybox is installed");
+        let said = Command::new("nsenter")
+            .arg(format!("--target={}", self.pid()))
+            .args(["--mount", "--net", "--pid", "ctr", "--address"])
+            .arg(self.folder.path().join("exec/containerd/containerd.sock"))
+            .args(["--namespace=moby", "run", "--detach", "--null-io"])
+            // It has been made when this cannot be written, and is left alone then.
+            .args(["--pid-file=/nowhere/pid", "--rootfs"])
+            .arg(root)
+            .args([container, "/busybox", "sleep", "60"])
+            .output()
+            .expect("nsenter runs");
+        let said = String::from_utf8_lossy(&said.stderr);
+        assert!(said.contains("/nowhere/"), "{said}");
+    }
+
     /// The engine's API: the path of a Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("docker.sock")

@@ -11,7 +11,7 @@ use deploy::release::{Kind, Place, label};
 use deploy::span::Span;
 use deploy::{Release, ReleaseNumber};
 use docker::container::{self, Container, ContainerSpec, HealthStatus, Removal};
-use docker::{Archive, DockerError, Filter, Name, if_found};
+use docker::{Archive, DockerError, Filter, Name, if_found, volume};
 use futures_util::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
@@ -272,11 +272,39 @@ impl Hands {
         }
         let mut ids = Vec::new();
         for index in 1..=member.replicas() {
-            let id = self.make(release, service, index).await?;
-            self.engine.start_container(&id).await.map_err(fail)?;
-            ids.push(id);
+            ids.push(self.make_and_start(release, service, index).await?);
         }
         Ok(ids)
+    }
+
+    /// Starts the container `index` of a service, made where it is missing, and made anew where the engine
+    /// cannot start it any more.
+    pub(super) async fn make_and_start(
+        &self,
+        release: &Release,
+        service: &ServiceName,
+        index: u32,
+    ) -> Result<Name, Failure> {
+        let fail = |error| of_service(of_docker(error), service);
+        let id = self.make(release, service, index).await?;
+        let Err(error) = self.engine.start_container(&id).await else {
+            return Ok(id);
+        };
+        if !error.is_left_behind() || self.has_data_of_its_own(&id).await.map_err(fail)? {
+            return Err(fail(error));
+        }
+        self.remove(&id).await.map_err(fail)?;
+        let id = self.make(release, service, index).await?;
+        self.engine.start_container(&id).await.map_err(fail)?;
+        Ok(id)
+    }
+
+    /// Whether it has a volume without a name, which one in its place would not have.
+    async fn has_data_of_its_own(&self, container: &Name) -> Result<bool, DockerError> {
+        let found = if_found(self.engine.inspect_container(container).await)?;
+        let mounts = found.into_iter().flat_map(|found| found.mounts);
+        let mut volumes = mounts.filter_map(|mount| mount.volume);
+        Ok(volumes.any(|volume| volume::is_anonymous(&volume)))
     }
 
     /// Stops containers, each with its own grace period, side by side.

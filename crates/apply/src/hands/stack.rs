@@ -51,11 +51,7 @@ impl Hands {
                 }
             }
         }
-        let container = self.make(release, service, 1).await?;
-        self.engine
-            .start_container(&container)
-            .await
-            .map_err(fail)?;
+        let container = self.make_and_start(release, service, 1).await?;
         self.wait_for_end(service, &container).await
     }
 

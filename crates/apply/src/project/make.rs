@@ -9,7 +9,7 @@ use compose::project::{
 use deploy::release::EngineRestart;
 use docker::container::spec::{self, Attachment, ContainerSpec, Mount};
 use docker::container::{Container, Removal};
-use docker::{Archive, ImageRef, Name, if_found};
+use docker::{Archive, ImageRef, Name, if_found, volume};
 use model::Digest;
 
 use super::{Changed, Found, OnEngine, ProjectError, Tell, Up, label};
@@ -218,7 +218,11 @@ fn hash(spec: &ContainerSpec, image: &Digest, files: &[u8]) -> String {
 /// Volumes without a name hold data too: they go over to the container that takes the place.
 fn keep_anonymous(spec: &mut ContainerSpec, before: &Container) {
     for mount in &before.mounts {
-        let Some(volume) = mount.volume.as_deref().filter(|name| is_anonymous(name)) else {
+        let Some(volume) = mount
+            .volume
+            .as_deref()
+            .filter(|name| volume::is_anonymous(name))
+        else {
             continue;
         };
         let Ok(volume) = volume.parse::<Name>() else {
@@ -236,9 +240,4 @@ fn keep_anonymous(spec: &mut ContainerSpec, before: &Container) {
             None => spec.mounts.push(Mount::volume(volume, &mount.target)),
         }
     }
-}
-
-/// As the engine names them.
-fn is_anonymous(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,11 +1,13 @@
-//! A host that starts anew: containers come back in any order, at the addresses that they had.
+//! A host that starts anew: containers come back in any order, at the addresses that they had; and one
+//! whose start was cut off comes too.
 
 use std::collections::BTreeMap;
 
+use deploy::{PlannedStep, Step};
 use docker::Filter;
 
 use crate::app::App;
-use crate::host::Host;
+use crate::host::{Host, steps};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_lead_to_the_same_containers_after_a_reboot() {
@@ -31,6 +33,30 @@ async fn routes_lead_to_the_same_containers_after_a_reboot() {
             seen.edge
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_engine_left_of_a_start_is_in_nobodys_way() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.lock("tester").await.unwrap();
+    let plan = host.plan_deploy(&App::new("v1")).await;
+    host.roll_out(&plan).await;
+    let web = "shop-r1-web-1".parse().unwrap();
+    let before = host.engine.inspect_container(&web).await.unwrap().id;
+    host.engine.stop_container(&web, None).await.unwrap();
+    host.daemon.leave_behind(before.as_str());
+    let refused = host.engine.start_container(&web).await.unwrap_err();
+    assert!(refused.is_left_behind(), "{refused:?}");
+
+    let is_start = |step: &&PlannedStep| matches!(step.step, Step::Start { .. });
+    let start = steps(&plan).find(is_start).unwrap();
+    host.carry_out(&start.step, &plan.releases).await.unwrap();
+    let after = host.engine.inspect_container(&web).await.unwrap();
+    assert!(after.state.is_running(), "{after:?}");
+    assert_ne!(after.id, before);
+    host.serves("v1");
 }
 
 /// Addresses of running containers by container and network.
