@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use model::GroupPath;
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::client::{Session, Variable, Where, ask_for_secret, read_input, typed, without_newline};
@@ -58,6 +59,9 @@ enum Command {
     Get {
         /// Its name
         key: String,
+        /// The one for this environment, where there are several
+        #[arg(long, value_name = "ENVIRONMENT")]
+        scope: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -66,6 +70,9 @@ enum Command {
     Remove {
         /// Its name
         key: String,
+        /// The one for this environment, where there are several
+        #[arg(long, value_name = "ENVIRONMENT")]
+        scope: Option<String>,
     },
 }
 
@@ -110,8 +117,12 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
         Command::List { json } => list(&session, &owner, json).await?,
         Command::Set(set) => set.run(&session, &owner).await?,
         Command::Import(import) => import.run(&session, &owner).await?,
-        Command::Get { key, json } => get(&session, &owner, &key, json).await?,
-        Command::Remove { key } => remove(&session, &owner, &key).await?,
+        Command::Get { key, scope, json } => {
+            get(&session, &owner, &key, scope.as_deref(), json).await?;
+        }
+        Command::Remove { key, scope } => {
+            remove(&session, &owner, &key, scope.as_deref()).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -167,8 +178,15 @@ fn properties(variable: &Variable) -> String {
     set.join(",")
 }
 
-async fn get(session: &Session, owner: &Owner, key: &str, json: bool) -> Result<(), Failure> {
-    let found = session.client.get(&owner.one(key), &[]).await?;
+async fn get(
+    session: &Session,
+    owner: &Owner,
+    key: &str,
+    scope: Option<&str>,
+    json: bool,
+) -> Result<(), Failure> {
+    let filter: Vec<_> = scope.map(filter).into_iter().collect();
+    let found = session.client.get(&owner.one(key), &filter).await?;
     if json {
         return session.screen.json(&found);
     }
@@ -179,8 +197,20 @@ async fn get(session: &Session, owner: &Owner, key: &str, json: bool) -> Result<
     session.screen.line(value)
 }
 
-async fn remove(session: &Session, owner: &Owner, key: &str) -> Result<(), Failure> {
-    session.client.delete(&owner.one(key)).await?;
+/// Which of several variables of one key is meant, as GitLab's API asks for it.
+fn filter(scope: &str) -> (&'static str, String) {
+    ("filter[environment_scope]", scope.to_owned())
+}
+
+async fn remove(
+    session: &Session,
+    owner: &Owner,
+    key: &str,
+    scope: Option<&str>,
+) -> Result<(), Failure> {
+    let filter: Vec<_> = scope.map(filter).into_iter().collect();
+    let request = session.client.request(Method::DELETE, &owner.one(key));
+    session.client.send(request.query(&filter)).await?;
     session
         .screen
         .line(format!("{key} was removed from {}", owner.path))

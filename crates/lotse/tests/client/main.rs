@@ -411,6 +411,10 @@ async fn variables_of_a_group() {
     assert_eq!(value.stdout, "secret\n");
     user.ok(&["variable", "remove", "KEY", group[0], group[1]])
         .await;
+    let scoped = ["variable", "remove", "KEY", "--scope", "prod"];
+    user.ok(&[&scoped[..], &group].concat()).await;
+    let asked = mock.asked().pop().unwrap();
+    assert_eq!(asked.query, "filter%5Benvironment_scope%5D=prod");
     let both = user
         .run(&["variable", "list", "-g", "a", "-p", "a/b"])
         .await;

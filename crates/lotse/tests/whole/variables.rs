@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Method;
 use serde_json::json;
 use testkit::lotse::Lotse;
 
@@ -205,6 +206,42 @@ job:
             "{path} {git_ref}"
         );
     }
+}
+
+/// One key with a value for each of two environments: nothing is done with one of them by chance.
+#[tokio::test]
+async fn a_key_with_several_values_is_not_guessed() {
+    let lotse = serve().await;
+    let project = json!({ "path_with_namespace": "site/web" });
+    lotse.post("/projects", &project).await;
+    let all = "/projects/site%2Fweb/variables";
+    for scope in ["prod", "test"] {
+        let body = json!({ "key": "KEY", "value": scope, "environment_scope": scope });
+        lotse.post(all, &body).await;
+    }
+    let one = format!("{all}/KEY");
+    let scoped = |scope| format!("{one}?filter%5Benvironment_scope%5D={scope}");
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let request = lotse.request(method, &one);
+        let answer = lotse.ask(request.json(&json!({ "value": "new" }))).await;
+        assert_eq!(answer.status, 409, "{answer:?}");
+        assert!(answer.text.contains("prod and one for test"), "{answer:?}");
+    }
+    let request = lotse.request(Method::PUT, &scoped("test"));
+    let changed = lotse.ask(request.json(&json!({ "value": "new" }))).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(lotse.get(&scoped("test")).await["value"], "new");
+    assert_eq!(lotse.get(&scoped("prod")).await["value"], "prod");
+
+    let removed = lotse
+        .ask(lotse.request(Method::DELETE, &scoped("test")))
+        .await;
+    assert_eq!(removed.status, 204, "{removed:?}");
+    assert_eq!(
+        lotse.get(&one).await["value"],
+        "prod",
+        "the only one is meant"
+    );
 }
 
 #[tokio::test]

@@ -129,16 +129,18 @@ impl Store {
         &self,
         owner: Owner,
         key: &str,
-    ) -> Result<bool, StoreError> {
+        environment: &str,
+    ) -> Result<(), StoreError> {
         let (owner, id) = owner.columns();
-        sqlx::query("DELETE FROM variables WHERE owner = $1 AND owner_id = $2 AND key = $3")
+        sqlx::query("DELETE FROM variables WHERE owner = $1 AND owner_id = $2 AND key = $3 AND environment = $4")
             .bind(owner)
             .bind(id)
             .bind(key)
+            .bind(environment)
             .execute(&self.write)
             .await
             .during("removing a variable")
-            .map(|done| done.rows_affected() > 0)
+            .map(drop)
     }
 
     /// The variables of one group or project, by key.

@@ -90,9 +90,24 @@ async fn show<K: Kind>(
     State(app): State<Arc<App>>,
     caller: Authenticated,
     Path((id, key)): Path<(String, String)>,
+    Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, ApiError> {
     let owner = K::owner(&app, &caller, &id).await?;
-    Ok(Json(variable_json(&find(&app, owner, &key, None).await?)))
+    let row = find(&app, owner, &key, filter.scope()).await?;
+    Ok(Json(variable_json(&row)))
+}
+
+/// Which of several variables of one key is meant.
+#[derive(Deserialize)]
+struct Filter {
+    #[serde(rename = "filter[environment_scope]")]
+    environment_scope: Option<String>,
+}
+
+impl Filter {
+    fn scope(&self) -> Option<&str> {
+        self.environment_scope.as_deref()
+    }
 }
 
 #[derive(Deserialize)]
@@ -135,10 +150,12 @@ async fn change<K: Kind>(
     State(app): State<Arc<App>>,
     caller: Authenticated,
     Path((id, key)): Path<(String, String)>,
+    Query(filter): Query<Filter>,
     Json(body): Json<Body>,
 ) -> Result<Json<Value>, ApiError> {
     let owner = K::owner(&app, &caller, &id).await?;
-    let old = find(&app, owner, &key, body.environment_scope.as_deref()).await?;
+    let scope = filter.scope().or(body.environment_scope.as_deref());
+    let old = find(&app, owner, &key, scope).await?;
     let new = NewVariable {
         key,
         value: body.value.unwrap_or(old.variable.value),
@@ -159,15 +176,17 @@ async fn remove<K: Kind>(
     State(app): State<Arc<App>>,
     caller: Authenticated,
     Path((id, key)): Path<(String, String)>,
+    Query(filter): Query<Filter>,
 ) -> Result<StatusCode, ApiError> {
     let owner = K::owner(&app, &caller, &id).await?;
-    if app.store.delete_variable(owner, &key).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(ApiError::not_found(format_args!("variable {key}")))
-    }
+    let row = find(&app, owner, &key, filter.scope()).await?;
+    app.store
+        .delete_variable(owner, &key, &row.environment)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
+/// The one variable of a key. Where there are several, one for each environment, which one must be said.
 async fn find(
     app: &App,
     owner: Owner,
@@ -175,11 +194,20 @@ async fn find(
     environment: Option<&str>,
 ) -> Result<VariableRow, ApiError> {
     let rows = app.store.variables(owner).await?;
-    rows.into_iter()
-        .find(|row| {
-            row.variable.key == key && environment.is_none_or(|name| name == row.environment)
-        })
-        .ok_or_else(|| ApiError::not_found(format_args!("variable {key}")))
+    let mut found = rows.into_iter().filter(|row| {
+        row.variable.key == key && environment.is_none_or(|name| name == row.environment)
+    });
+    let first = found
+        .next()
+        .ok_or_else(|| ApiError::not_found(format_args!("variable {key}")))?;
+    match found.next() {
+        None => Ok(first),
+        Some(second) => Err(ApiError::conflict(format!(
+            "{key} has a value for {} and one for {}",
+            first.environment, second.environment
+        ))
+        .hint("say which is meant: `--scope`, or `filter[environment_scope]` in the API")),
+    }
 }
 
 /// GitLab's rules for keys and for what can be masked.
