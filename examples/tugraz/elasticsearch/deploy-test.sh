@@ -1,68 +1,79 @@
-# Brings the new image to the test host. The job pastes this into eval with single quotes around it,
-# so there is none in here. Whatever fails, the service that ran is put back.
+# Brings the newest image to the test host; if it does not answer there, what ran before comes back.
+# The job pastes this text into eval and single quotes, so it has none.
 set -eu
+name=elasticsearch
 image=registry.lotse.lab/invenio/elasticsearch
-heap=256m
-memory=768m
 patience=120
 
-name=elasticsearch
-before=$name-before
-old=
-
-is_there() { docker container inspect "$1" >/dev/null 2>&1; }
-fail() { echo "error: $1" >&2; exit 1; }
-answers() {
-    docker exec $name curl --silent --fail --output /dev/null \
-        "http://127.0.0.1:9200/_cluster/health?wait_for_status=yellow&timeout=1s" >/dev/null 2>&1
+run() {
+    docker run --detach --name "$name" --restart always --stop-timeout 60 \
+        --memory 768m --env ES_JAVA_OPTS="-Xms256m -Xmx256m" \
+        --publish 9200:9200 \
+        --volume elasticsearch_data:/usr/share/elasticsearch/data "$image" >/dev/null
 }
+
+# Before it is replaced: its data lies in the volume, and nothing else is done for it.
+save() { :; }
+
+# From here on it is the same for all services.
+exists() { docker container inspect "$1" >/dev/null 2>&1; }
+fail() { echo "error: $name: $1" >&2; exit 1; }
+
+# Within so many seconds. A container that ends is started again by the engine, so one that was is no good.
+answers() {
+    tries=$1
+    while [ "$tries" -gt 0 ]; do
+        case "$(docker inspect --format "{{.State.Status}} {{.RestartCount}} {{.State.Health.Status}}" "$name")" in
+            *" healthy") return 0 ;;
+            "running 0 "*) sleep 1 ;;
+            *) return 1 ;;
+        esac
+        tries=$((tries - 1))
+    done
+    return 1
+}
+
 put_back() {
     trap "" HUP INT PIPE TERM
-    if is_there $before; then
-        docker rm --force $name >/dev/null 2>&1 || true
-        docker rename $before $name
-    elif [ -z "$old" ]; then
-        docker rm --force $name >/dev/null 2>&1 || true
-        return
+    docker rm --force "$name" >/dev/null 2>&1 || true
+    exists "$name-before" || return 0
+    docker rename "$name-before" "$name"
+    docker update --restart always "$name" >/dev/null
+    if docker start "$name" >/dev/null && answers "$patience"; then
+        echo "$name: what ran before answers again" >&2 || true
+    else
+        echo "error: $name: what ran before does not answer either" >&2 || true
     fi
-    docker update --restart always $name >/dev/null
-    docker start $name >/dev/null
-    echo "the $name of before runs again" >&2 || true
-}
-give_up() {
-    docker logs --tail 20 $name >&2 || true
-    fail "the new $name $1"
 }
 
-if is_there $before; then
-    echo "a deploy was cut off before this one"
+# One deploy at a time. One that was cut off has left the container of before aside.
+lock=/run/lock/$name-deploy
+[ -e "$lock" ] || : >"$lock"
+exec 9<"$lock"
+flock 9
+if exists "$name-before"; then
+    echo "$name: the deploy before this one was cut off"
     put_back
 fi
 
-echo "pull $image"
-docker pull "$image" >/dev/null
-
-if is_there $name; then old=yes; fi
+docker pull --quiet "$image"
+if exists "$name"; then
+    save
+    docker rename "$name" "$name-before"
+fi
 trap put_back EXIT
 trap "exit 1" HUP INT PIPE TERM
-if [ -n "$old" ]; then
-    docker update --restart no $name >/dev/null
-    docker stop --time 60 $name >/dev/null
-    docker rename $name $before
+
+# Aside, it does not come back when the engine starts again.
+if exists "$name-before"; then
+    docker update --restart no "$name-before" >/dev/null
+    docker stop --time 60 "$name-before" >/dev/null
+fi
+if ! run || ! answers "$patience"; then
+    docker logs --tail 20 "$name" >&2 || true
+    fail "the new image does not answer"
 fi
 
-echo "start the new $name"
-docker run --detach --name $name --restart always --publish 9200:9200 \
-    --volume elasticsearch_data:/usr/share/elasticsearch/data \
-    --env ES_JAVA_OPTS="-Xms$heap -Xmx$heap" --memory $memory --stop-timeout 60 "$image" >/dev/null
-tries=0
-until answers; do
-    tries=$((tries + 1))
-    [ $tries -lt $patience ] || give_up "does not answer after $patience s"
-    [ "$(docker inspect --format "{{.RestartCount}}" $name)" -lt 3 ] || give_up "ends as soon as it starts"
-    sleep 1
-done
-
-trap - EXIT
-[ -z "$old" ] || docker rm $before >/dev/null
-echo "$name answers"
+trap - EXIT HUP INT PIPE TERM
+if exists "$name-before"; then docker rm "$name-before" >/dev/null; fi
+echo "$name: the new image answers"

@@ -69,21 +69,14 @@ impl Admin<'_> {
 
     fn gets_an_image_that_never_answers(&self, service: &Service) {
         let entry = r#"["sleep", "infinity"]"#;
-        let script = service.impatient_script();
-        self.gets_a_bad_image(service, entry, &script, "does not answer after 3 s");
+        self.gets_a_bad_image(service, entry, &service.impatient_script());
     }
 
     fn gets_an_image_that_ends_at_once(&self, service: &Service) {
-        let script = service.script();
-        self.gets_a_bad_image(
-            service,
-            r#"["false"]"#,
-            &script,
-            "ends as soon as it starts",
-        );
+        self.gets_a_bad_image(service, r#"["false"]"#, &service.script());
     }
 
-    fn gets_a_bad_image(&self, service: &Service, entry: &str, script: &str, reason: &str) {
+    fn gets_a_bad_image(&self, service: &Service, entry: &str, script: &str) {
         let name = service.name;
         let good = self.must_do(&format!("docker inspect --format '{{{{.Image}}}}' {name}"));
         let before = self.container(service);
@@ -92,11 +85,9 @@ impl Admin<'_> {
             service,
         );
         let text = self.must_fail(&pasted(script));
-        assert!(
-            text.contains(&format!("error: the new {name} {reason}")),
-            "{text}"
-        );
-        self.must_be_as(service, &before);
+        let error = format!("error: {name}: the new image does not answer");
+        assert!(text.contains(&error), "{text}");
+        self.is_put_back(service, &text, &before);
         self.publish(&format!("FROM {}", good.trim()), service);
     }
 
@@ -105,8 +96,7 @@ impl Admin<'_> {
     fn is_cut_off(&self, service: &Service) {
         let before = self.container(service);
         let text = self.must_fail(&pasted(&service.script_cut_off_by("HUP")));
-        assert!(text.contains("of before runs again"), "{text}");
-        self.must_be_as(service, &before);
+        self.is_put_back(service, &text, &before);
 
         self.must_fail(&pasted(&service.script_cut_off_by("KILL")));
         assert_eq!(
@@ -115,7 +105,7 @@ impl Admin<'_> {
         );
         let text = self.must_do(&pasted(&service.script()));
         assert!(
-            text.contains("a deploy was cut off before this one"),
+            text.contains("the deploy before this one was cut off"),
             "{text}"
         );
         assert!(text.contains("dump the database"), "{text}");
@@ -161,6 +151,14 @@ impl Admin<'_> {
     fn restore(&self, dump: &str) -> Output {
         let script = fs_err::read_to_string(example().join("postgresql/restore.sh")).unwrap();
         self.run(&["sh", "-c", &script, "restore.sh", dump])
+    }
+
+    /// The deploy has waited for it, and says so: it answers from then on.
+    fn is_put_back(&self, service: &Service, text: &str, before: &str) {
+        let said = format!("{}: what ran before answers again", service.name);
+        assert!(text.contains(&said), "{text}");
+        self.keeps(service);
+        self.must_be_as(service, before);
     }
 
     /// The same container runs, and has its data.
@@ -245,25 +243,33 @@ impl Service {
         fs_err::read_to_string(path).unwrap()
     }
 
-    /// It waits for 3 s.
+    /// It waits 3 s for the new one.
     fn impatient_script(&self) -> String {
-        let mut lines: Vec<String> = self.script().lines().map(str::to_owned).collect();
-        let line = lines.iter_mut().find(|line| line.starts_with("patience="));
-        *line.unwrap() = "patience=3".to_owned();
-        lines.join("\n")
+        changed(
+            &self.script(),
+            r#"|| ! answers "$patience""#,
+            "|| ! answers 3",
+        )
     }
 
     /// It sends itself a signal when the old container is out of the way.
     fn script_cut_off_by(&self, signal: &str) -> String {
-        let script = self.script();
-        let start = format!("echo \"start the new ${}\"", "name");
-        assert!(script.contains(&start), "{script}");
-        script.replace(&start, &format!("kill -{signal} $$"))
+        changed(
+            &self.script(),
+            "if ! run ||",
+            &format!("kill -{signal} $$; if ! run ||"),
+        )
     }
 }
 
+/// A deploy script with something else in place of this.
+pub(crate) fn changed(script: &str, from: &str, to: &str) -> String {
+    assert_eq!(script.matches(from).count(), 1, "{from} in\n{script}");
+    script.replace(from, to)
+}
+
 /// As the shell of the host gets it from `ssh HOST "eval '$(cat …)'"`.
-fn pasted(script: &str) -> String {
+pub(crate) fn pasted(script: &str) -> String {
     assert!(!script.contains('\''), "a single quote ends it:\n{script}");
     format!("eval '{script}'")
 }

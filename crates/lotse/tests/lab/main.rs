@@ -12,6 +12,9 @@ mod demo;
 mod laptop;
 mod mail;
 mod power;
+#[path = "../common/private_registry.rs"]
+mod private_registry;
+mod scripts;
 mod second_form;
 mod seed;
 mod services;

@@ -98,6 +98,7 @@ async fn the_new_image_dies(flow: &Flow) {
     let log = fails(flow, &change, "test").await;
     assert!(log.contains("of no use"), "{log}");
     assert!(log.contains("the new image does not answer"), "{log}");
+    assert!(log.contains("what ran before answers again"), "{log}");
     untouched.must_be(flow, TEST).await;
     untouched.must_be(flow, PROD).await;
 }
@@ -113,6 +114,7 @@ async fn the_new_container_cannot_start(flow: &Flow) {
     let untouched = Untouched::look(flow);
     let log = fails(flow, &change, "prod").await;
     assert!(log.contains("address already in use"), "{log}");
+    assert!(log.contains("what ran before answers again"), "{log}");
     untouched.must_be(flow, PROD).await;
     flow.mail_arrives(TEST, "to the new one").await;
 }
@@ -140,7 +142,7 @@ async fn the_power_fails(flow: &Flow) {
     let script = fs_err::read_to_string(file).unwrap();
     let cut_off = script
         .replace("docker pull", "true")
-        .replace("if stop_before &&", "if stop_before && kill -KILL $$ &&");
+        .replace("if ! run ||", "kill -KILL $$; if ! run ||");
     assert!(!flow.try_exec(TEST, &["sh", "-c", &cut_off]));
     let names = ["docker", "ps", "--all", "--format", "{{.Names}} {{.State}}"];
     assert_eq!(flow.stage.exec(TEST, &names).trim(), "exim4-before exited");
