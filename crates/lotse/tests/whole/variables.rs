@@ -137,7 +137,7 @@ async fn what_cannot_be_masked_is_refused() {
         .await;
     for value in ["short", "two words of text", "two\nlines-of-text"] {
         let body = json!({ "key": "A", "value": value, "masked": true });
-        let request = lotse.request(reqwest::Method::POST, "/projects/site%2Fweb/variables");
+        let request = lotse.request(Method::POST, "/projects/site%2Fweb/variables");
         let answer = lotse.ask(request.json(&body)).await;
         assert_eq!(answer.status, 400, "{value}: {answer:?}");
         assert!(answer.text.contains("cannot be masked"), "{answer:?}");
