@@ -464,6 +464,52 @@ api:
 }
 
 #[tokio::test]
+async fn a_trigger_job_whose_pipeline_is_deleted_with_its_project_fails() {
+    let lotse = serve().await;
+    let _runner = lotse.runner(&["shell"]).await;
+    for (round, strategy, waits, dies) in [
+        ("alive", "depend", "running", false),
+        ("manual", "mirror", "manual", false),
+        ("killed", "depend", "running", true),
+    ] {
+        let api = lotse.repository(&format!("{round}/api")).await;
+        let below = match waits {
+            "manual" => "ask: {when: manual, allow_failure: false, script: [x]}",
+            _ => "wait: {tags: [nobody], script: [x]}",
+        };
+        api.commit_ci(below, "first").await;
+        assert!(api.push(&["main", "-o", "ci.skip"]).await.ok);
+        let web = format!("{round}/web");
+        let above = format!(
+            "
+stages: [build, deploy]
+api: {{stage: build, trigger: {{project: {round}/api, strategy: {strategy}}}}}
+deploy: {{stage: deploy, tags: [shell], script: ['echo deployed']}}
+"
+        );
+        let (_repository, id) = lotse.pushed(&web, &above).await;
+        lotse
+            .pipeline_when(&web, id, |now| {
+                now.job_status("api") == waits && now.job("api")["downstream_pipeline"].is_object()
+            })
+            .await;
+        let path = format!("/projects/{round}%2Fapi");
+        let delete = lotse.request(Method::DELETE, &path);
+        assert_eq!(lotse.ask(delete).await.status, 202);
+        if dies {
+            lotse.kill();
+            lotse.start_again().await;
+        }
+        let done = lotse.finished(&web, id).await;
+        assert_eq!(done.summary(), "failed: api failed, deploy skipped");
+        let reason = "downstream_bridge_project_not_found";
+        assert_eq!(done.job("api")["failure_reason"], reason, "{round}");
+        let log = lotse.log(&web, done.job_id("api")).await;
+        assert!(log.contains("its project was deleted"), "{round}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn projects_that_start_each_other_do_not_go_on_for_ever() {
     let lotse = serve().await;
     for (project, other) in [("api", "web"), ("web", "api")] {

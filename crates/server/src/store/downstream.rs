@@ -47,6 +47,19 @@ impl Store {
         Ok(ids.into_iter().map(PipelineId).collect())
     }
 
+    /// Trigger jobs that have not ended and have no pipeline: it is not made yet, or was removed.
+    pub(crate) async fn triggers_without_pipeline(&self) -> Result<Vec<JobId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM jobs
+             WHERE is_trigger AND NOT retried AND status NOT IN ('success', 'failed', 'canceled', 'skipped')
+                AND NOT EXISTS (SELECT 1 FROM pipelines WHERE upstream_job = jobs.id)",
+        )
+        .fetch_all(&self.read)
+        .await
+        .during("looking for removed pipelines")?;
+        Ok(ids.into_iter().map(JobId).collect())
+    }
+
     /// The pipeline that was made for this attempt of a trigger job.
     pub(crate) async fn downstream_of(
         &self,

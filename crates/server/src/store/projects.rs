@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{GroupPath, ProjectId, ProjectPath};
+use model::{GroupPath, JobId, ProjectId, ProjectPath};
 use sqlx::SqliteConnection;
 
 use super::error::is_taken;
@@ -62,9 +62,17 @@ impl Store {
         Ok(project)
     }
 
-    /// Removes a project with its pipelines and variables.
-    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<(), StoreError> {
+    /// Removes a project with its pipelines and variables. Returns the trigger jobs that have started its
+    /// pipelines, its own among them.
+    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<Vec<JobId>, StoreError> {
         let mut transaction = self.write.begin().await.during("removing a project")?;
+        let above: Vec<i64> = sqlx::query_scalar(
+            "SELECT upstream_job FROM pipelines WHERE project_id = $1 AND upstream_job IS NOT NULL",
+        )
+        .bind(id.0)
+        .fetch_all(&mut *transaction)
+        .await
+        .during("looking for what is above a project's pipelines")?;
         sqlx::query("DELETE FROM variables WHERE owner = 'project' AND owner_id = $1")
             .bind(id.0)
             .execute(&mut *transaction)
@@ -75,7 +83,8 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .during("removing a project")?;
-        transaction.commit().await.during("removing a project")
+        transaction.commit().await.during("removing a project")?;
+        Ok(above.into_iter().map(JobId).collect())
     }
 
     /// The project at this path.

@@ -147,7 +147,7 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let project = caller.project(&app, &id, Level::Maintainer).await?;
-    app.store.delete_project(project.id).await?;
+    app.engine.delete_project(project.id).await?;
     app.repositories
         .remove(&project.id.into())
         .await
