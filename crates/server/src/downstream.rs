@@ -222,6 +222,10 @@ async fn make(app: &Arc<App>, job: &JobRow) -> Result<Result<PipelineRow, Refusa
     };
     let made = match wanted.make(app).await {
         Ok(made) => made,
+        Err(PushError::Engine(EngineError::Store(full @ StoreError::Full { .. }))) => {
+            let reason = "reached_max_pipeline_hierarchy_size";
+            return Ok(Err(Refusal::new(reason, full.to_string())));
+        }
         Err(error @ (PushError::Store(_) | PushError::Engine(_))) => return Err(error.into()),
         Err(error) => return Ok(Err(Refusal::cannot_be_made(chain(&error)))),
     };

@@ -27,7 +27,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 pub(crate) use artifacts::{ArtifactRow, NewArtifact};
 pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
-pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
+pub(crate) use pipelines::{Above, NewPipeline, PipelineRow, PipelineUpdate};
 pub(crate) use projects::{Group, Project};
 pub(crate) use resource_groups::ResourceGroup;
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};

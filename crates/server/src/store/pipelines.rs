@@ -3,7 +3,7 @@
 use model::{CommitId, GitRef, JobId, PipelineId, ProjectId, Secret};
 use sqlx::SqliteConnection;
 
-use super::downstream::note_cancel;
+use super::downstream::{check_room, note_cancel};
 use super::jobs::{NewJob, insert_attempt, update_job};
 use super::projects::note_ref;
 use super::{During, JobUpdate, Store, StoreError, now};
@@ -25,9 +25,20 @@ pub(crate) struct NewPipeline<'a> {
     /// The variables given with this pipeline, as JSON.
     pub variables: Option<Secret>,
     pub user_name: &'a str,
-    /// The attempt of a trigger job that it is made for.
-    pub upstream: Option<JobId>,
+    /// What it is made for, unless somebody started it.
+    pub above: Option<Above>,
     pub jobs: Vec<NewJob>,
+}
+
+/// What a pipeline is made for that another one starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Above {
+    /// The attempt of a trigger job.
+    pub job: JobId,
+    /// The pipeline that started it all.
+    pub root: PipelineId,
+    /// How many pipelines that one may lead to, with itself.
+    pub most: i64,
 }
 
 /// A pipeline as it is kept.
@@ -97,6 +108,9 @@ impl Store {
         new: NewPipeline<'_>,
     ) -> Result<(PipelineRow, Vec<JobId>), StoreError> {
         let mut transaction = self.write.begin().await.during("making a pipeline")?;
+        if let Some(above) = new.above {
+            check_room(&mut transaction, above).await?;
+        }
         let iid: i64 = sqlx::query_scalar(
             "UPDATE projects SET last_iid = last_iid + 1 WHERE id = $1 RETURNING last_iid",
         )
@@ -256,7 +270,7 @@ async fn insert_pipeline(
     .bind(new.user_name)
     .bind(now())
     .bind((new.status == "failed").then(now))
-    .bind(new.upstream.map(|job| job.0))
+    .bind(new.above.map(|above| above.job.0))
     .fetch_one(connection)
     .await
     .during("making a pipeline")
