@@ -31,7 +31,7 @@ pub(crate) use pipelines::{Above, NewPipeline, PipelineRow, PipelineUpdate};
 pub(crate) use projects::{Group, Project};
 pub(crate) use resource_groups::ResourceGroup;
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
-pub(crate) use users::{NewToken, TokenRow, User};
+pub(crate) use users::{Member, NewToken, TokenRow, User};
 pub(crate) use variables::{NewVariable, Owner, VariableRow};
 pub(crate) use vault::Vault;
 

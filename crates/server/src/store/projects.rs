@@ -62,7 +62,7 @@ impl Store {
         Ok(project)
     }
 
-    /// Removes a project with its pipelines and variables. Returns the trigger jobs that have started its
+    /// Removes a project with its pipelines, variables and members. Returns the trigger jobs that have started its
     /// pipelines, its own among them.
     pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<Vec<JobId>, StoreError> {
         let mut transaction = self.write.begin().await.during("removing a project")?;
@@ -78,6 +78,11 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .during("removing a project's variables")?;
+        sqlx::query("DELETE FROM members WHERE path = (SELECT path FROM projects WHERE id = $1)")
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await
+            .during("removing a project's members")?;
         sqlx::query("DELETE FROM projects WHERE id = $1")
             .bind(id.0)
             .execute(&mut *transaction)

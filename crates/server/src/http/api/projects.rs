@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use model::{GroupPath, ProjectPath};
 use serde::Deserialize;
@@ -24,8 +24,6 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/projects/{id}", get(show).put(change).delete(remove))
         .route("/groups", get(groups).post(create_group))
         .route("/groups/{id}", get(show_group))
-        .route("/groups/{id}/members", post(add_group_member))
-        .route("/projects/{id}/members", post(add_project_member))
 }
 
 async fn list(
@@ -235,45 +233,6 @@ fn group_level(caller: &Authenticated, path: &str, level: Level) -> Result<(), A
         ))),
         _ => Err(ApiError::not_found(format_args!("group {path}"))),
     }
-}
-
-#[derive(Deserialize)]
-struct NewMember {
-    username: String,
-    access_level: i64,
-}
-
-async fn add_group_member(
-    State(app): State<Arc<App>>,
-    caller: Authenticated,
-    Path(id): Path<String>,
-    Json(new): Json<NewMember>,
-) -> Result<Response, ApiError> {
-    let group = find_group(&app, &caller, &id, Level::Maintainer).await?;
-    add_member(&app, group.path.as_str(), &new).await
-}
-
-async fn add_project_member(
-    State(app): State<Arc<App>>,
-    caller: Authenticated,
-    Path(id): Path<String>,
-    Json(new): Json<NewMember>,
-) -> Result<Response, ApiError> {
-    let project = caller.project(&app, &id, Level::Maintainer).await?;
-    add_member(&app, project.path.as_str(), &new).await
-}
-
-async fn add_member(app: &App, path: &str, new: &NewMember) -> Result<Response, ApiError> {
-    let user = app
-        .store
-        .user_by_name(&new.username)
-        .await?
-        .ok_or_else(|| ApiError::not_found(format_args!("user {}", new.username)))?;
-    app.store
-        .set_member(user.id, path, new.access_level)
-        .await?;
-    let body = json!({ "username": user.name, "id": user.id, "access_level": new.access_level });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
 /// Nothing where there is no repository, or none that can be read.
