@@ -405,29 +405,29 @@ api:
     assert!(web.push(&["main", "-o", "ci.skip"]).await.ok);
     let secret = json!({ "key": "TOKEN", "value": "s3cr3t-of-web", "masked": true });
     lotse.post("/projects/site%2Fweb/variables", &secret).await;
-    let ada = user(&lotse, "ada", &[("web", 30), ("api", 30)]).await;
-    let bob = user(&lotse, "bob", &[("web", 30), ("api", 20)]).await;
-    let eve = user(&lotse, "eve", &[("web", 30)]).await;
+    let developer = user(&lotse, "developer", &[("web", 30), ("api", 30)]).await;
+    let reporter = user(&lotse, "reporter", &[("web", 30), ("api", 20)]).await;
+    let stranger = user(&lotse, "stranger", &[("web", 30)]).await;
 
     for (token, branch, reason, said) in [
-        (&ada, "next", Value::Null, "made pipeline #"),
+        (&developer, "next", Value::Null, "made pipeline #"),
         (
-            &ada,
+            &developer,
             "gone",
             json!("downstream_pipeline_creation_failed"),
             "site/api does not have a branch or tag gone",
         ),
         (
-            &bob,
+            &reporter,
             "next",
             json!("insufficient_bridge_permissions"),
-            "bob, who started this pipeline, may not start one in site/api",
+            "reporter, who started this pipeline, may not start one in site/api",
         ),
         (
-            &eve,
+            &stranger,
             "next",
             json!("downstream_bridge_project_not_found"),
-            "there is no project site/api, or eve",
+            "there is no project site/api, or stranger",
         ),
     ] {
         let variables = json!([
@@ -448,13 +448,13 @@ api:
         assert_eq!(done.status() == "success", reason.is_null());
     }
 
-    // the one that was made is the other project's own, by ada
+    // the one that was made is the other project's own, by developer
     let made = lotse.get("/projects/site%2Fapi/pipelines").await;
     assert_eq!(made.as_array().unwrap().len(), 1, "{made}");
     assert_eq!(made[0]["source"], "pipeline");
     assert_eq!(made[0]["ref"], "next");
     assert_eq!(made[0]["sha"], commit);
-    assert_eq!(made[0]["user"]["username"], "ada");
+    assert_eq!(made[0]["user"]["username"], "developer");
     let below = lotse
         .finished("site/api", made[0]["id"].as_i64().unwrap())
         .await;

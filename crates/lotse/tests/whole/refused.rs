@@ -127,11 +127,15 @@ async fn a_runner_with_a_wrong_token_says_so_and_ends() {
 async fn a_token_does_what_its_scopes_and_its_owners_role_allow_and_no_more() {
     let lotse = serve().await;
     let (repository, id) = lotse.pushed("site/web", "build: {script: [make]}").await;
-    let stranger = lotse.post("/users", &json!({ "username": "eve" })).await;
+    let stranger = lotse
+        .post("/users", &json!({ "username": "stranger" }))
+        .await;
     let stranger = stranger["token"].as_str().unwrap();
-    let reporter = lotse.post("/users", &json!({ "username": "rae" })).await;
+    let reporter = lotse
+        .post("/users", &json!({ "username": "reporter" }))
+        .await;
     let reporter = reporter["token"].as_str().unwrap();
-    let member = json!({ "username": "rae", "access_level": 20 });
+    let member = json!({ "username": "reporter", "access_level": 20 });
     lotse.post("/projects/site%2Fweb/members", &member).await;
     let scoped = json!({ "name": "reads", "scopes": ["read_api"] });
     let scoped = lotse.post("/user/personal_access_tokens", &scoped).await;
