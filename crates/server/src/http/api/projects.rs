@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{PageQuery, part};
 use crate::App;
 use crate::auth::{Level, Scope};
-use crate::http::{ApiError, Authenticated};
+use crate::http::{ApiError, Authenticated, is_taken};
 use crate::predefined::time;
 use crate::store::{Group, Project};
 
@@ -86,8 +86,18 @@ async fn wanted_path(app: &App, new: &NewProject) -> Result<ProjectPath, ApiErro
             }
         }
     };
+    check_free(&text)?;
     text.parse()
         .map_err(|error: model::PathError| ApiError::bad_request(error.to_string()))
+}
+
+fn check_free(path: &str) -> Result<(), ApiError> {
+    if is_taken(path) {
+        return Err(ApiError::bad_request(format!(
+            "no group or project can be at {path}: the server has something else there"
+        )));
+    }
+    Ok(())
 }
 
 async fn group_path(app: &App, id: &str) -> Result<String, ApiError> {
@@ -191,6 +201,7 @@ async fn create_group(
         .parse()
         .map_err(|error: model::PathError| ApiError::bad_request(error.to_string()))?;
     group_level(&caller, path.as_str(), Level::Maintainer)?;
+    check_free(&text)?;
     let group = app.store.create_group(&path).await?;
     Ok((StatusCode::CREATED, Json(group_json(&group))).into_response())
 }

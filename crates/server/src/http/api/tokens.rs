@@ -1,5 +1,6 @@
 //! Tokens of users.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -19,6 +20,9 @@ use crate::auth::{SCOPES, Scope, UserCaller};
 use crate::http::{ApiError, Authenticated, TOKEN_PREFIX};
 use crate::predefined::time;
 use crate::store::{NewToken, TokenRow, now};
+
+/// The longest name, in characters.
+const NAME_LIMIT: usize = 255;
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -60,6 +64,11 @@ async fn create(
         }
         _ => me.user.clone(),
     };
+    if !(1..=NAME_LIMIT).contains(&new.name.chars().count()) {
+        return Err(ApiError::bad_request(format!(
+            "a token's name has 1 to {NAME_LIMIT} characters"
+        )));
+    }
     let scopes = wanted_scopes(me, &new.scopes)?;
     let expires_at = new
         .expires_at
@@ -106,7 +115,8 @@ fn wanted_scopes(me: &UserCaller, scopes: &[String]) -> Result<Vec<String>, ApiE
             ));
         }
     }
-    Ok(scopes.to_vec())
+    let unique: BTreeSet<&String> = scopes.iter().collect();
+    Ok(unique.into_iter().cloned().collect())
 }
 
 #[derive(Deserialize)]
