@@ -158,11 +158,13 @@ impl Engine {
     }
 
     /// Removes a project with its pipelines, and fails the trigger jobs of others that follow one of them.
-    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<(), StoreError> {
-        for job in self.inner.store.delete_project(id).await? {
+    /// Returns the jobs whose files are nobody's now.
+    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<Vec<JobId>, StoreError> {
+        let deleted = self.inner.store.delete_project(id).await?;
+        for job in deleted.above {
             self.hand_on(Some(Work::Lose(job)));
         }
-        Ok(())
+        Ok(deleted.jobs)
     }
 
     /// An event about this attempt, which must be the newest of its job.

@@ -9,6 +9,7 @@ mod artifacts;
 mod downstream;
 mod error;
 mod jobs;
+mod numbers;
 mod pipelines;
 mod projects;
 mod resource_groups;
@@ -28,7 +29,7 @@ pub(crate) use artifacts::{ArtifactRow, NewArtifact};
 pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
 pub(crate) use pipelines::{Above, NewPipeline, PipelineRow, PipelineUpdate};
-pub(crate) use projects::{Group, Project};
+pub(crate) use projects::{Deleted, Group, Project};
 pub(crate) use resource_groups::ResourceGroup;
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
 pub(crate) use users::{Member, NewToken, TokenRow, User};
@@ -37,12 +38,13 @@ pub(crate) use vault::Vault;
 
 /// What makes each version of the schema from the one before, the first from nothing. SQLite's
 /// `user_version` counts those that were carried out; what was released once stays as it is.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema/downstream.sql"),
     include_str!("schema/auto_cancel.sql"),
     include_str!("schema/resource_groups.sql"),
     include_str!("schema/artifacts.sql"),
+    include_str!("schema/numbers.sql"),
 ];
 
 /// The database.

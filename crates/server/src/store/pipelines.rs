@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::downstream::{check_room, note_cancel};
 use super::jobs::{NewJob, insert_attempt, update_job};
+use super::numbers::{self, Numbered};
 use super::projects::note_ref;
 use super::{During, JobUpdate, Store, StoreError, now};
 
@@ -247,11 +248,12 @@ async fn insert_pipeline(
     iid: i64,
     vault: &super::Vault,
 ) -> Result<Row, StoreError> {
+    let id = numbers::next(connection, Numbered::Pipelines).await?;
     sqlx::query_as(
         "INSERT INTO pipelines (project_id, iid, ref_name, is_tag, sha, before_sha, commit_json,
             source, status, graph, diagnostics, yaml_errors, variables, user_name, created_at,
-            updated_at, finished_at, upstream_job)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17)
+            updated_at, finished_at, upstream_job, id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18)
          RETURNING *",
     )
     .bind(new.project.0)
@@ -271,6 +273,7 @@ async fn insert_pipeline(
     .bind(now())
     .bind((new.status == "failed").then(now))
     .bind(new.above.map(|above| above.job.0))
+    .bind(id)
     .fetch_one(connection)
     .await
     .during("making a pipeline")

@@ -6,6 +6,7 @@ use model::{GroupPath, JobId, ProjectId, ProjectPath};
 use sqlx::SqliteConnection;
 
 use super::error::is_taken;
+use super::numbers::{self, Numbered};
 use super::{During, Store, StoreError, now};
 
 /// A git repository with its settings.
@@ -18,6 +19,15 @@ pub(crate) struct Project {
     /// Whether a newer pipeline of a ref cancels older ones.
     pub auto_cancel: bool,
     pub created_at: i64,
+}
+
+/// What was known of a project that is gone.
+#[derive(Debug)]
+pub(crate) struct Deleted {
+    /// The trigger jobs that have started its pipelines, its own among them.
+    pub above: Vec<JobId>,
+    /// Its jobs, in all their attempts: their files are nobody's now.
+    pub jobs: Vec<JobId>,
 }
 
 /// A group of projects.
@@ -39,9 +49,11 @@ impl Store {
         for group in group.ancestry() {
             insert_group(&mut transaction, group).await?;
         }
+        let id = numbers::next(&mut transaction, Numbered::Projects).await?;
         let project = sqlx::query_as(
-            "INSERT INTO projects (path, created_at) VALUES ($1, $2) RETURNING id, path, auto_cancel, created_at",
+            "INSERT INTO projects (id, path, created_at) VALUES ($1, $2, $3) RETURNING id, path, auto_cancel, created_at",
         )
+        .bind(id)
         .bind(path.as_str())
         .bind(now())
         .fetch_one(&mut *transaction)
@@ -62,9 +74,8 @@ impl Store {
         Ok(project)
     }
 
-    /// Removes a project with its pipelines, variables and members. Returns the trigger jobs that have started its
-    /// pipelines, its own among them.
-    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<Vec<JobId>, StoreError> {
+    /// Removes a project with its pipelines, variables and members.
+    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<Deleted, StoreError> {
         let mut transaction = self.write.begin().await.during("removing a project")?;
         let above: Vec<i64> = sqlx::query_scalar(
             "SELECT upstream_job FROM pipelines WHERE project_id = $1 AND upstream_job IS NOT NULL",
@@ -73,6 +84,11 @@ impl Store {
         .fetch_all(&mut *transaction)
         .await
         .during("looking for what is above a project's pipelines")?;
+        let jobs: Vec<i64> = sqlx::query_scalar("SELECT id FROM jobs WHERE project_id = $1")
+            .bind(id.0)
+            .fetch_all(&mut *transaction)
+            .await
+            .during("listing a project's jobs")?;
         sqlx::query("DELETE FROM variables WHERE owner = 'project' AND owner_id = $1")
             .bind(id.0)
             .execute(&mut *transaction)
@@ -89,7 +105,10 @@ impl Store {
             .await
             .during("removing a project")?;
         transaction.commit().await.during("removing a project")?;
-        Ok(above.into_iter().map(JobId).collect())
+        Ok(Deleted {
+            above: above.into_iter().map(JobId).collect(),
+            jobs: jobs.into_iter().map(JobId).collect(),
+        })
     }
 
     /// The project at this path.

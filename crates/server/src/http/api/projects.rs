@@ -155,11 +155,15 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let project = caller.project(&app, &id, Level::Maintainer).await?;
-    app.engine.delete_project(project.id).await?;
+    let jobs = app.engine.delete_project(project.id).await?;
     app.repositories
         .remove(&project.id.into())
         .await
         .map_err(|error| ApiError::internal(&error))?;
+    for job in jobs {
+        app.traces.remove(job).await?;
+        app.artifacts.remove_all(job).await?;
+    }
     let body = Json(json!({ "message": "202 Accepted" }));
     Ok((StatusCode::ACCEPTED, body).into_response())
 }
@@ -197,11 +201,11 @@ async fn create_group(
         Some(id) => format!("{}/{}", group_path(&app, &id.to_string()).await?, new.path),
         None => new.path,
     };
+    check_free(&text)?;
     let path: GroupPath = text
         .parse()
         .map_err(|error: model::PathError| ApiError::bad_request(error.to_string()))?;
     group_level(&caller, path.as_str(), Level::Maintainer)?;
-    check_free(&text)?;
     let group = app.store.create_group(&path).await?;
     Ok((StatusCode::CREATED, Json(group_json(&group))).into_response())
 }
