@@ -298,7 +298,7 @@ async fn what_was_a_deleted_projects_is_nobody_elses() {
     let log = lotse.data().join(format!("logs/0/{job}.log"));
     let archive = lotse.data().join(format!("artifacts/{job}/archive"));
     assert!(log.exists() && archive.exists());
-    let delete = lotse.request(reqwest::Method::DELETE, "/projects/one%2Fweb");
+    let delete = lotse.request(Method::DELETE, "/projects/one%2Fweb");
     assert_eq!(lotse.ask(delete).await.status, 202);
     assert!(!log.exists() && !archive.exists());
 

@@ -59,15 +59,15 @@ impl Store {
 
     /// Makes a user.
     pub(crate) async fn create_user(&self, name: &str, admin: bool) -> Result<UserId, StoreError> {
-        sqlx::query_scalar(
+        let mut transaction = self.write.begin().await.during("making a user")?;
+        let id = sqlx::query_scalar(
             "INSERT INTO users (name, admin, created_at) VALUES ($1, $2, $3) RETURNING id",
         )
         .bind(name)
         .bind(admin)
         .bind(now())
-        .fetch_one(&self.write)
+        .fetch_one(&mut *transaction)
         .await
-        .map(UserId)
         .map_err(|source| {
             if is_taken(&source) {
                 StoreError::Taken {
@@ -79,7 +79,9 @@ impl Store {
                     source,
                 }
             }
-        })
+        })?;
+        transaction.commit().await.during("making a user")?;
+        Ok(UserId(id))
     }
 
     /// All users, by name.
@@ -137,7 +139,8 @@ impl Store {
 
     /// Makes a token.
     pub(crate) async fn create_token(&self, token: NewToken<'_>) -> Result<TokenRow, StoreError> {
-        sqlx::query_as(
+        let mut transaction = self.write.begin().await.during("making a token")?;
+        let row = sqlx::query_as(
             "INSERT INTO tokens (user_id, kind, name, scopes, fingerprint, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              RETURNING id, user_id, name, scopes, created_at, expires_at, revoked_at",
@@ -149,9 +152,11 @@ impl Store {
         .bind(token.text.fingerprint())
         .bind(now())
         .bind(token.expires_at)
-        .fetch_one(&self.write)
+        .fetch_one(&mut *transaction)
         .await
-        .during("making a token")
+        .during("making a token")?;
+        transaction.commit().await.during("making a token")?;
+        Ok(row)
     }
 
     /// A user's personal tokens, the newest first.
