@@ -1,22 +1,19 @@
 //! Jobs that run, put together: parallel ones multiplied, stages numbered, `needs` resolved.
 
 mod link;
+mod matrix;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use model::Variable;
-
 use crate::Location;
-use crate::draft::{Context, Draft, Fate, Terms};
-use crate::graph::{Graph, Job, Parallel, Trigger, TriggerInclude, TriggerTarget};
+use crate::draft::{Context, Draft, Fate, Part, Terms};
+use crate::graph::{Graph, Job, Trigger, TriggerInclude, TriggerTarget};
 use crate::read;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
 use yaml::{Map, Node, to_json};
 
-/// Jobs of one `parallel`.
-const MAX_PARALLEL: usize = 200;
 /// Bytes of all scripts and variables together: templates multiply what is written once.
 const MAX_BYTES: usize = 256 << 20;
 
@@ -57,25 +54,30 @@ pub(crate) fn assemble(
 }
 
 /// One job of the graph to be.
-struct Copy {
+struct Copy<'d> {
     draft: usize,
-    name: String,
-    parallel: Option<Parallel>,
+    part: &'d Part,
+    terms: &'d Terms,
 }
 
 /// In the order of the stages.
-fn copies(drafts: &[Draft], report: &mut Report) -> Vec<Copy> {
+fn copies<'d>(drafts: &'d [Draft], report: &mut Report) -> Vec<Copy<'d>> {
     let mut all = Vec::new();
     for (index, draft) in drafts.iter().enumerate() {
-        if matches!(draft.fate, Fate::Runs(_)) {
-            copies_of(index, draft, &mut all, report);
-        }
+        all.extend(draft.parts.iter().filter_map(|part| match &part.fate {
+            Fate::Runs(terms) => Some(Copy {
+                draft: index,
+                part,
+                terms,
+            }),
+            Fate::LeftOut(..) => None,
+        }));
     }
     all.sort_by_key(|copy| drafts[copy.draft].stage);
     let mut seen = HashSet::new();
     for copy in &all {
-        if !seen.insert(copy.name.as_str()) {
-            let message = format!("two jobs have the name `{}`", copy.name);
+        if !seen.insert(&*copy.part.name) {
+            let message = format!("two jobs have the name `{}`", copy.part.name);
             report.add(Problem::error(
                 "duplicate-job",
                 drafts[copy.draft].span,
@@ -84,51 +86,6 @@ fn copies(drafts: &[Draft], report: &mut Report) -> Vec<Copy> {
         }
     }
     all
-}
-
-fn copies_of(index: usize, draft: &Draft, all: &mut Vec<Copy>, report: &mut Report) {
-    let single = Copy {
-        draft: index,
-        name: draft.name.to_string(),
-        parallel: None,
-    };
-    let Some(parallel) = draft.get("parallel") else {
-        all.push(single);
-        return;
-    };
-    if let Some(matrix) = parallel.get("matrix") {
-        let places = read::matrix(matrix);
-        let total = places.len();
-        if total > MAX_PARALLEL {
-            let message =
-                format!("this matrix makes {total} jobs; at most {MAX_PARALLEL} are allowed");
-            report.add(Problem::error("out-of-range", matrix.span, message));
-            return;
-        }
-        all.extend(places.into_iter().enumerate().map(|(at, place)| {
-            let values: Vec<_> = place.iter().map(|(_, value)| value.as_str()).collect();
-            Copy {
-                draft: index,
-                name: format!("{}: [{}]", draft.name, values.join(", ")),
-                parallel: Some(Parallel {
-                    index: at + 1,
-                    total,
-                    matrix: Some(place),
-                }),
-            }
-        }));
-        return;
-    }
-    let total = usize::try_from(parallel.as_int().unwrap_or(1)).unwrap_or(1);
-    all.extend((1..=total).map(|at| Copy {
-        draft: index,
-        name: format!("{} {at}/{total}", draft.name),
-        parallel: Some(Parallel {
-            index: at,
-            total,
-            matrix: None,
-        }),
-    }));
 }
 
 fn size(job: &Job) -> usize {
@@ -141,33 +98,21 @@ fn size(job: &Job) -> usize {
 
 fn job(
     draft: &Draft,
-    copy: &Copy,
+    copy: &Copy<'_>,
     stage: usize,
     context: &Context<'_>,
     report: &mut Report,
 ) -> Job {
-    let Fate::Runs(terms) = &draft.fate else {
-        unreachable!("only jobs that run are copied");
-    };
-    let variables = variables(draft, copy);
-    let mut predefined = draft.predefined(&copy.name, context);
-    if let Some(parallel) = &copy.parallel {
-        predefined.push(Variable::public(
-            "CI_NODE_INDEX",
-            parallel.index.to_string(),
-        ));
-        predefined.push(Variable::public(
-            "CI_NODE_TOTAL",
-            parallel.total.to_string(),
-        ));
-    }
+    let part = copy.part;
+    let variables = crate::merge(draft.variables.iter().chain(&part.variables));
+    let predefined = part.predefined(&context.globals.stages[draft.stage]);
     let scope = Scope {
         outside: context.outside,
         job: &predefined,
         lists: vec![&variables],
         expanded: RefCell::default(),
     };
-    let mut job = shell(draft, terms, report);
+    let mut job = shell(draft, copy.terms, report);
     job.environment = draft.get("environment").map(|node| {
         let mut environment = read::environment(node);
         environment.name = scope.expand(&environment.name);
@@ -182,24 +127,11 @@ fn job(
         .map(|tag| scope.expand(tag))
         .collect();
     job.trigger = draft.get("trigger").map(|node| trigger(node, &scope));
-    job.name.clone_from(&copy.name);
+    job.name = part.name.to_string();
     job.stage = stage;
-    job.parallel.clone_from(&copy.parallel);
+    job.parallel.clone_from(&part.parallel);
     job.variables = variables;
     job
-}
-
-fn variables(draft: &Draft, copy: &Copy) -> Vec<Variable> {
-    let matrix = copy
-        .parallel
-        .as_ref()
-        .and_then(|parallel| parallel.matrix.as_ref());
-    let place = matrix.map_or(&[][..], |matrix| matrix);
-    let own: Vec<_> = place
-        .iter()
-        .map(|(key, value)| Variable::public(key, value))
-        .collect();
-    crate::merge(draft.variables.iter().chain(&own))
 }
 
 /// The job but for what depends on the copy.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::Variable;
 
 use crate::assemble::assemble;
-use crate::draft::{Context, Draft, Fate};
+use crate::draft::{Context, Draft};
 use crate::extend::extend;
 use crate::globals::{Globals, without_empty};
 use crate::load::Loader;
@@ -220,10 +220,9 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     }
     danger::look(&drafts, &context, report);
     for draft in &drafts {
-        if let Fate::LeftOut(reason, span) = &draft.fate {
+        for (name, reason, span) in draft.left_out() {
             let stage = globals.stages[draft.stage].to_string();
-            let left = (draft.name.to_string(), stage, reason.clone(), *span);
-            done.left_out.push(left);
+            done.left_out.push((name.to_string(), stage, reason, span));
         }
     }
     let graph = assemble(&drafts, &context, graph, report);

@@ -1,20 +1,20 @@
-//! One job on its own: its keywords checked, with `default` and variables, and whether it runs.
+//! One job on its own: its keywords checked, with `default` and variables, and what of it runs.
 //! How it hangs together with others is not known yet.
 
 mod check;
+mod part;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use model::Variable;
 
 use crate::globals::Globals;
-use crate::graph::{AllowFailure, When};
-use crate::policy;
+pub(crate) use part::{Fate, Part, Terms};
+
 use crate::read::{self, Name};
 use crate::report::{Problem, Report};
-use crate::rules::{Decision, Facts, describe};
-use crate::scope::{Outside, Scope};
+use crate::rules::Facts;
+use crate::scope::Outside;
 use yaml::{Entry, Map, Node, Span, Value};
 
 /// What all jobs are looked at with.
@@ -36,23 +36,7 @@ pub(crate) struct Draft {
     pub(crate) stage: usize,
     /// The file's variables that it sees.
     pub(crate) variables: Vec<Variable>,
-    pub(crate) fate: Fate,
-}
-
-/// Whether a job runs.
-pub(crate) enum Fate {
-    Runs(Terms),
-    /// Why not, and where that is said.
-    LeftOut(String, Span),
-}
-
-/// On which terms it runs.
-pub(crate) struct Terms {
-    pub(crate) when: When,
-    pub(crate) start_in: Option<u64>,
-    pub(crate) allow_failure: AllowFailure,
-    pub(crate) needs: Option<Node>,
-    pub(crate) interruptible: bool,
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Draft {
@@ -71,9 +55,9 @@ impl Draft {
             variables: visible_variables(&map, context, report),
             map,
             stage,
-            fate: Fate::LeftOut("never".to_owned(), entry.span),
+            parts: Vec::new(),
         };
-        draft.fate = draft.decide(context, report);
+        draft.parts = Part::all(&draft, context, report);
         Some(draft)
     }
 
@@ -81,85 +65,23 @@ impl Draft {
         self.map.get(key)
     }
 
-    /// The predefined variables that belong to a job before it is stored.
-    pub(crate) fn predefined(&self, name: &str, context: &Context<'_>) -> Vec<Variable> {
-        predefined(name, &context.globals.stages[self.stage])
-    }
-
-    fn decide(&mut self, context: &Context<'_>, report: &mut Report) -> Fate {
-        let predefined = self.predefined(&self.name, context);
-        let scope = Scope {
-            outside: context.outside,
-            job: &predefined,
-            lists: vec![&self.variables],
-            expanded: RefCell::default(),
+    /// What of it does not run, and why: under its own name where that is all of it, for one reason.
+    pub(crate) fn left_out(&self) -> Vec<(Name, String, Span)> {
+        let left_out = |part: &Part| match &part.fate {
+            Fate::LeftOut(reason, span) => Some((Arc::clone(&part.name), reason.clone(), *span)),
+            Fate::Runs(_) => None,
         };
-        let given = |name| self.map.get(name).filter(|node| !node.is_null());
-        let rule = match given("rules") {
-            Some(rules) => match context.facts.decide(rules, &scope, report) {
-                Decision::Rule(rule) => Some(rule),
-                Decision::NoRule => {
-                    return Fate::LeftOut("none of its `rules` fits".to_owned(), rules.span);
-                }
-            },
-            None => {
-                let workflow = context.globals.workflow.as_ref();
-                let decided = workflow.is_some_and(|workflow| workflow.get("rules").is_some());
-                let allowed = policy::allows(&self.map, decided, context.facts, &scope, report);
-                if let Err(keyword) = allowed {
-                    let span = given(keyword).map_or(self.span, |node| node.span);
-                    let reason = match given(keyword) {
-                        Some(_) => format!("its `{keyword}` says no"),
-                        None => "without `rules` it runs for branches and tags alone".to_owned(),
-                    };
-                    return Fate::LeftOut(reason, span);
-                }
-                None
-            }
-        };
-        self.terms(rule.as_ref(), report)
-    }
-
-    fn terms(&mut self, rule: Option<&Node>, report: &mut Report) -> Fate {
-        let empty = Map::default();
-        let of_rule = rule.and_then(Node::as_map).unwrap_or(&empty);
-        let when = read::when(of_rule)
-            .or_else(|| read::when(&self.map))
-            .unwrap_or_default();
-        if when == When::Never {
-            let (words, span) = rule.map_or(("`when: never`".to_owned(), self.span), describe);
-            return Fate::LeftOut(format!("this rule says `never`: {words}"), span);
+        let mut all: Vec<_> = self.parts.iter().filter_map(left_out).collect();
+        let same = all
+            .iter()
+            .all(|one| (&one.1, one.2) == (&all[0].1, all[0].2));
+        if all.len() == self.parts.len() && same {
+            all.truncate(1);
+            all.iter_mut()
+                .for_each(|one| one.0 = Arc::clone(&self.name));
         }
-        self.variables
-            .extend(read::variables(of_rule.get("variables"), report));
-        let allow = of_rule.get("allow_failure").or(self.get("allow_failure"));
-        // The job's own word counts here, not its rule's: so GitLab decides it before it knows the rule.
-        let optional = read::when(&self.map) == Some(When::Manual);
-        Fate::Runs(Terms {
-            when,
-            start_in: read::seconds(of_rule, "start_in")
-                .or_else(|| read::seconds(&self.map, "start_in")),
-            allow_failure: match allow {
-                Some(node) => read::allow_failure(node),
-                None if optional => AllowFailure::Yes,
-                None => AllowFailure::No,
-            },
-            needs: of_rule.get("needs").or(self.get("needs")).cloned(),
-            interruptible: (of_rule.get("interruptible"))
-                .or(self.get("interruptible"))
-                .and_then(Node::as_bool)
-                .unwrap_or(false),
-        })
+        all
     }
-}
-
-/// The predefined variables of a job that rules and expansion can see.
-pub(crate) fn predefined(name: &str, stage: &str) -> Vec<Variable> {
-    vec![
-        Variable::public("CI_JOB_NAME", name),
-        Variable::public("CI_JOB_NAME_SLUG", model::slug(name)),
-        Variable::public("CI_JOB_STAGE", stage),
-    ]
 }
 
 fn visible_variables(map: &Map, context: &Context<'_>, report: &mut Report) -> Vec<Variable> {

@@ -374,6 +374,10 @@ impl Interpolation<'_> {
     fn block(&self, block: &str) -> Result<Node, (String, Option<String>)> {
         let mut parts = block.split('|').map(str::trim);
         let path = parts.next().unwrap_or_default();
+        if path.starts_with("matrix.") {
+            // It belongs to `needs`, where the job's place in its matrix is known.
+            return Ok(Node::text(format!("$[[ {block} ]]"), Span::default()));
+        }
         if let Some(word) = path.strip_prefix("component.") {
             let value = self.component_word(word)?;
             return parts.try_fold(value, |value, function| self.function(&value, function));

@@ -69,7 +69,8 @@ impl<'i> Facts<'i> {
             && (rule.get("exists")).is_none_or(|exists| self.exist(exists, scope, report))
     }
 
-    /// Whether a condition holds; one that is none does not (the check has said so).
+    /// Whether a condition holds; one that is none does not (the check has said so). It sees values as they
+    /// are written: what is nested in them is not expanded (GitLab, "rules:if").
     pub(crate) fn holds(&self, text: &str, scope: &Scope<'_>) -> bool {
         let known = self.expressions.borrow().get(text).cloned();
         let expression = known.unwrap_or_else(|| {
@@ -78,7 +79,7 @@ impl<'i> Facts<'i> {
             expressions.insert(text.into(), parsed.clone());
             parsed
         });
-        expression.is_some_and(|expression| expression.holds(&|name| scope.get(name)))
+        expression.is_some_and(|expression| expression.holds(&|name| scope.as_written(name)))
     }
 
     /// Whether one of the paths changed.

@@ -79,6 +79,12 @@ impl<'s> Scope<'s> {
             .or(predefined)
     }
 
+    /// The value of a variable, with the variables in it left as they are.
+    pub(crate) fn as_written(&self, name: &str) -> Option<Cow<'s, str>> {
+        let variable = self.find(name)?;
+        Some(Cow::Borrowed(variable.value.expose()))
+    }
+
     /// The expanded value of a variable.
     pub(crate) fn get(&self, name: &str) -> Option<Cow<'s, str>> {
         self.value(name, 0)

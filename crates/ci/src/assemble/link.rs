@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Copy;
+use super::{Copy, matrix};
 use crate::Purpose;
-use crate::draft::{Context, Draft, Fate, Terms};
+use crate::draft::{Context, Draft, Fate, Part, Terms};
 use crate::graph::{Graph, Need};
 use crate::read;
 use crate::report::{Problem, Report};
@@ -18,28 +18,37 @@ const MAX_EDGES: usize = 5_000_000;
 /// Draws the edges.
 pub(super) struct Linker<'l> {
     drafts: &'l [Draft],
-    copies: &'l [Copy],
+    copies: &'l [Copy<'l>],
     context: &'l Context<'l>,
     report: &'l mut Report,
     draft_places: HashMap<&'l str, usize>,
     /// Jobs of the graph by name and by group.
     jobs: HashMap<&'l str, Vec<usize>>,
+    /// Jobs that do not run here, by name and by group.
+    left_out: HashMap<&'l str, Vec<&'l Part>>,
     edges: usize,
 }
 
 impl<'l> Linker<'l> {
     pub(super) fn new(
         drafts: &'l [Draft],
-        copies: &'l [Copy],
+        copies: &'l [Copy<'l>],
         context: &'l Context<'l>,
         report: &'l mut Report,
     ) -> Self {
         let mut jobs: HashMap<&str, Vec<usize>> = HashMap::new();
         for (index, copy) in copies.iter().enumerate() {
-            let group: &str = &drafts[copy.draft].name;
-            jobs.entry(group).or_default().push(index);
-            if copy.name != group {
-                jobs.entry(&copy.name).or_default().push(index);
+            for name in names(&drafts[copy.draft], copy.part) {
+                jobs.entry(name).or_default().push(index);
+            }
+        }
+        let mut left_out: HashMap<&str, Vec<&Part>> = HashMap::new();
+        for draft in drafts {
+            let parts = draft.parts.iter();
+            for part in parts.filter(|part| matches!(part.fate, Fate::LeftOut(..))) {
+                for name in names(draft, part) {
+                    left_out.entry(name).or_default().push(part);
+                }
             }
         }
         let place = |(at, draft): (usize, &'l Draft)| (&*draft.name, at);
@@ -50,6 +59,7 @@ impl<'l> Linker<'l> {
             context,
             report,
             jobs,
+            left_out,
             edges: 0,
         }
     }
@@ -57,9 +67,7 @@ impl<'l> Linker<'l> {
     pub(super) fn link(mut self, graph: &mut Graph) {
         for (index, copy) in self.copies.iter().enumerate() {
             let draft = &self.drafts[copy.draft];
-            let Fate::Runs(terms) = &draft.fate else {
-                continue;
-            };
+            let terms = copy.terms;
             if let Some(needs) = &terms.needs {
                 let items = read::named_items(needs);
                 let job = &mut graph.jobs[index];
@@ -70,7 +78,7 @@ impl<'l> Linker<'l> {
                     .collect();
                 let here: Vec<_> = items.iter().filter(|item| !is_elsewhere(item)).collect();
                 if !here.is_empty() || items.is_empty() {
-                    graph.jobs[index].needs = Some(self.needs(draft, &here, needs.span));
+                    graph.jobs[index].needs = Some(self.needs(copy, &here, needs.span));
                 }
             }
             if let Some(dependencies) = draft.get("dependencies") {
@@ -84,6 +92,7 @@ impl<'l> Linker<'l> {
                 return;
             }
             if copy
+                .part
                 .parallel
                 .as_ref()
                 .is_none_or(|parallel| parallel.index == 1)
@@ -94,7 +103,7 @@ impl<'l> Linker<'l> {
         self.find_circle(graph);
     }
 
-    fn needs(&mut self, draft: &Draft, items: &[&Node], span: Span) -> Vec<Need> {
+    fn needs(&mut self, copy: &Copy<'_>, items: &[&Node], span: Span) -> Vec<Need> {
         if items.len() > MAX_NEEDS {
             let message = format!(
                 "`needs` has {} entries; at most {MAX_NEEDS} are allowed",
@@ -110,7 +119,7 @@ impl<'l> Linker<'l> {
             let flag = |key: &str| item.get(key).and_then(Node::as_bool);
             let optional = flag("optional").unwrap_or(false);
             let name = item.get("job").unwrap_or(item);
-            for job in self.needed(draft, name, item, optional) {
+            for job in self.needed(copy, name, item, optional) {
                 if seen.insert(job) {
                     needs.push(Need {
                         job,
@@ -125,88 +134,155 @@ impl<'l> Linker<'l> {
     }
 
     /// The jobs that one entry of `needs` means.
-    fn needed(&mut self, draft: &Draft, name: &Node, item: &Node, optional: bool) -> Vec<usize> {
+    fn needed(&mut self, copy: &Copy<'_>, name: &Node, item: &Node, optional: bool) -> Vec<usize> {
+        let draft = &self.drafts[copy.draft];
         let Some(text) = name.scalar_text() else {
             return Vec::new();
         };
-        if text == draft.name {
+        let Some(text) = self.filled(&text, copy, name.span) else {
+            return Vec::new();
+        };
+        if *text == *draft.name {
             let message = format!("job `{text}` needs itself");
             self.report.add(Problem::error("needs", name.span, message));
             return Vec::new();
         }
-        let Some(found) = self.jobs.get(&*text) else {
-            self.absent(draft, &text, name.span, optional);
+        let matrix = item.get("parallel").and_then(|node| node.get("matrix"));
+        let Some(rows) = self.rows(matrix, copy) else {
             return Vec::new();
         };
-        let other = &self.drafts[self.copies[found[0]].draft];
-        if other.stage > draft.stage {
-            let stages = &self.context.globals.stages;
-            let message = format!(
-                "job `{}` of stage `{}` cannot need `{text}` of the later stage `{}`",
-                draft.name, stages[draft.stage], stages[other.stage]
-            );
-            self.report.add(
-                Problem::error("needs", name.span, message)
-                    .note(other.span, format!("`{text}`"))
-                    .hint("move one of them to another stage"),
-            );
+        let wanted = |part: &Part| rows.is_empty() || rows.iter().any(|row| part.has(row));
+        let left_out = self.left_out.get(&*text).map_or(&[][..], Vec::as_slice);
+        let absent = left_out.iter().find(|part| wanted(part)).copied();
+        let copies = self.copies;
+        let found = self.jobs.get(&*text).map_or(&[][..], Vec::as_slice);
+        let later = found.first().map(|&job| copies[job].draft);
+        let chosen: Vec<_> = found
+            .iter()
+            .filter(|&&job| wanted(copies[job].part))
+            .copied()
+            .collect();
+        if let Some(other) = later.map(|other| &self.drafts[other])
+            && other.stage > draft.stage
+        {
+            self.needs_later(draft, other, name.span);
             return Vec::new();
         }
-        let Some(matrix) = item.get("parallel").and_then(|node| node.get("matrix")) else {
-            return found.clone();
-        };
-        let wanted = read::matrix(matrix);
-        let fits = |job: &&usize| {
-            let parallel = self.copies[**job].parallel.as_ref();
-            let place = parallel.and_then(|parallel| parallel.matrix.as_ref());
-            place.is_some_and(|place| {
-                wanted
-                    .iter()
-                    .any(|row| row.iter().all(|pair| place.contains(pair)))
-            })
-        };
-        let chosen: Vec<_> = found.iter().filter(fits).copied().collect();
-        if chosen.is_empty() && !optional {
-            let message = format!("no parallel job of `{text}` has these values");
-            self.report
-                .add(Problem::error("needs", matrix.span, message));
+        match (absent, matrix) {
+            _ if optional => {}
+            (Some(part), _) => self.needs_left_out(copy, part, name.span),
+            (None, Some(matrix)) if !found.is_empty() && chosen.is_empty() => {
+                let message = format!("no parallel job of `{text}` has these values");
+                self.report
+                    .add(Problem::error("needs", matrix.span, message));
+            }
+            _ if found.is_empty() => self.needs_unknown(copy, &text, name.span),
+            _ => {}
         }
         chosen
     }
 
-    fn absent(&mut self, draft: &Draft, name: &str, span: Span, optional: bool) {
-        if optional {
+    /// The rows of a matrix that are needed, of which `$[[ matrix.NAME ]]` is the job's own value. Nothing
+    /// when it has none.
+    fn rows(
+        &mut self,
+        matrix: Option<&Node>,
+        copy: &Copy<'_>,
+    ) -> Option<Vec<Vec<(String, String)>>> {
+        let Some(matrix) = matrix else {
+            return Some(Vec::new());
+        };
+        let mut rows = read::matrix(matrix);
+        for (_, value) in rows.iter_mut().flatten() {
+            if value.contains("$[[") {
+                *value = self.filled(value, copy, matrix.span)?;
+            }
+        }
+        Some(rows)
+    }
+
+    fn filled(&mut self, text: &str, copy: &Copy<'_>, span: Span) -> Option<String> {
+        let unknown = match matrix::fill(text, copy.part) {
+            Ok(text) => return Some(text),
+            Err(unknown) => unknown,
+        };
+        let draft = &self.drafts[copy.draft];
+        let message = format!(
+            "`{unknown}` is not in the matrix of job `{}`, which needs this",
+            draft.name
+        );
+        let place = copy
+            .part
+            .parallel
+            .as_ref()
+            .and_then(|one| one.matrix.as_deref());
+        let names: Vec<_> = (place.unwrap_or_default().iter())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let hint = match (
+            self.report.nearest(&unknown, names.iter().copied()),
+            &names[..],
+        ) {
+            (Some(near), _) => format!("did you mean `$[[ matrix.{near} ]]`?"),
+            (None, []) => {
+                format!("give it a `parallel:matrix` with `{unknown}`, or write the value")
+            }
+            (None, names) => format!("its matrix has {}", names.join(", ")),
+        };
+        self.report
+            .add(Problem::error("needs", span, message).hint(hint));
+        None
+    }
+
+    fn needs_later(&mut self, draft: &Draft, other: &Draft, span: Span) {
+        let stages = &self.context.globals.stages;
+        let message = format!(
+            "job `{}` of stage `{}` cannot need `{}` of the later stage `{}`",
+            draft.name, stages[draft.stage], other.name, stages[other.stage]
+        );
+        self.report.add(
+            Problem::error("needs", span, message)
+                .note(other.span, format!("`{}`", other.name))
+                .hint("move one of them to another stage"),
+        );
+    }
+
+    fn needs_left_out(&mut self, copy: &Copy<'_>, other: &Part, span: Span) {
+        if self.context.facts.input.purpose != Purpose::Create {
             return;
         }
-        let creating = self.context.facts.input.purpose == Purpose::Create;
-        match self.draft_places.get(name) {
-            Some(&place) if creating => {
-                let Fate::LeftOut(reason, at) = &self.drafts[place].fate else {
-                    return;
-                };
-                let message = format!(
-                    "job `{}` needs `{name}`, which does not run here",
-                    draft.name
-                );
-                self.report.add(
-                    Problem::error("needs", span, message)
-                        .note(*at, format!("`{name}`: {reason}"))
-                        .hint("write `- job: …` with `optional: true`, or give both jobs the same `rules`"),
-                );
-            }
-            Some(_) => {}
-            None => {
-                let message = format!("job `{}` needs `{name}`, which does not exist", draft.name);
-                let near = self.report.nearest(
-                    name,
-                    self.drafts.iter().take(5_000).map(|draft| &*draft.name),
-                );
-                self.report.add(
-                    Problem::error("needs", span, message)
-                        .maybe_hint(near.map(|near| format!("did you mean `{near}`?"))),
-                );
-            }
+        let Fate::LeftOut(reason, at) = &other.fate else {
+            return;
+        };
+        let name = &self.drafts[copy.draft].name;
+        let message = format!(
+            "job `{name}` needs `{}`, which does not run here",
+            other.name
+        );
+        self.report.add(
+            Problem::error("needs", span, message)
+                .note(*at, format!("`{}`: {reason}", other.name))
+                .hint("write `- job: …` with `optional: true`, or give both jobs the same `rules`"),
+        );
+    }
+
+    fn needs_unknown(&mut self, copy: &Copy<'_>, name: &str, span: Span) {
+        let drafts = self.drafts;
+        // a job of the file that makes none: why was said
+        if self.draft_places.contains_key(name) {
+            return;
         }
+        let message = format!(
+            "job `{}` needs `{name}`, which does not exist",
+            drafts[copy.draft].name
+        );
+        let near = self
+            .report
+            .nearest(name, drafts.iter().take(5_000).map(|draft| &*draft.name));
+        self.report.add(
+            Problem::error("needs", span, message)
+                .maybe_hint(near.map(|near| format!("did you mean `{near}`?"))),
+        );
     }
 
     fn dependencies(&mut self, draft: &Draft, node: &Node, terms: &Terms) -> Vec<usize> {
@@ -318,6 +394,12 @@ impl<'l> Linker<'l> {
         let span = self.drafts[self.copies[path[0]].draft].span;
         self.report.add(Problem::error("needs", span, message));
     }
+}
+
+/// What a job can be called by: its own name, and that of all jobs of one `parallel`.
+fn names<'n>(draft: &'n Draft, part: &'n Part) -> impl Iterator<Item = &'n str> {
+    let own = (part.name != draft.name).then_some(&*part.name);
+    std::iter::once(&*draft.name).chain(own)
 }
 
 fn is_elsewhere(item: &Node) -> bool {

@@ -107,12 +107,15 @@ fn check(earlier: &Deploy<'_>, later: &Deploy<'_>, report: &mut Report) {
 }
 
 fn later_when(draft: &Draft) -> When {
-    match &draft.fate {
-        Fate::Runs(terms) => terms.when,
-        Fate::LeftOut(..) => draft
+    let runs = draft.parts.iter().find_map(|part| match &part.fate {
+        Fate::Runs(terms) => Some(terms.when),
+        Fate::LeftOut(..) => None,
+    });
+    runs.unwrap_or_else(|| {
+        draft
             .get("when")
             .and_then(Node::as_str)
             .filter(|text| *text == "always")
-            .map_or(When::OnSuccess, |_| When::Always),
-    }
+            .map_or(When::OnSuccess, |_| When::Always)
+    })
 }
