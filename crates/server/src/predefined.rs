@@ -252,7 +252,7 @@ impl List {
             return;
         };
         self.add("CI_ENVIRONMENT_NAME", &environment.name);
-        self.add("CI_ENVIRONMENT_SLUG", slug(&environment.name));
+        self.add("CI_ENVIRONMENT_SLUG", environment_slug(&environment.name));
         if let Some(url) = &environment.url {
             self.0.push(Variable::public("CI_ENVIRONMENT_URL", url));
         }
