@@ -4,7 +4,8 @@
 //! exist only once a runner takes it.
 
 use model::{
-    CommitId, GitRef, JobId, PipelineId, ProjectId, ProjectPath, RunnerId, Secret, Variable, slug,
+    CommitId, GitRef, JobId, PipelineId, ProjectId, ProjectPath, RunnerId, Secret, Variable,
+    environment_slug, slug,
 };
 
 use crate::config::Addresses;
