@@ -15,6 +15,7 @@ use bollard::query_parameters::{
     KillContainerOptions, RemoveContainerOptions, RenameContainerOptions, StopContainerOptions,
 };
 use serde::Deserialize;
+use tokio::time::{Instant, sleep};
 
 pub use list::ContainerSummary;
 pub use logs::{LogChunk, LogRequest, OutputStream};
@@ -27,6 +28,10 @@ use crate::engine::Engine;
 use crate::error::{DockerError, Operation, Problem, START};
 use crate::name::Name;
 use spec::{Attachment, Networking, Restart};
+
+/// How long an engine's containerd may be away: it is started anew some 12 s after it has ended.
+const CONTAINERD_AWAY: Duration = Duration::from_secs(45);
+const CONTAINERD_PAUSE: Duration = Duration::from_millis(500);
 
 /// A container that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,15 +165,23 @@ impl Engine {
             .await
     }
 
-    /// Starts a container; does nothing when it runs.
+    /// Starts a container; does nothing when it runs. While the engine's containerd is away, it is waited
+    /// for: a busy or updated engine starts that anew, and refuses for some 12 s.
     ///
     /// # Errors
     /// Not found: the container. Refused: among other things when a port is taken, or the program
-    /// does not exist in the image.
+    /// does not exist in the image. [`DockerError::is_left_behind`]: only another in its place starts.
     pub async fn start_container(&self, name: &Name) -> Result<(), DockerError> {
         let operation = Operation::of(START, name);
-        let starting = self.docker.start_container(name.as_str(), None);
-        self.call(&operation, starting).await
+        let deadline = Instant::now() + CONTAINERD_AWAY;
+        loop {
+            let starting = self.docker.start_container(name.as_str(), None);
+            match self.call(&operation, starting).await {
+                Err(error) if error.lacks_containerd() && Instant::now() < deadline => {}
+                outcome => return outcome,
+            }
+            sleep(CONTAINERD_PAUSE).await;
+        }
     }
 
     /// Stops a container: its stop signal, and after the grace period SIGKILL. Without one the

@@ -124,21 +124,31 @@ impl DockerError {
         )
     }
 
-    /// Whether an engine that ended amid a container's start has left something under the container's
-    /// id. It cannot be started any more then, but one that is made in its place can.
+    /// Whether an engine or its containerd that ended amid a container's start has left something under
+    /// the container's id. It cannot be started any more then, but one that is made in its place can.
     ///
     /// The engine has no status of its own for this: these are its words (20.10) and those of containerd,
     /// its shim and runc (moby 36145, 39630, 50040).
     pub fn is_left_behind(&self) -> bool {
-        let (Problem::Conflict(message) | Problem::Refused { message, .. }) = &self.problem else {
-            return false;
-        };
-        let says = |words: &[&str]| words.iter().all(|words| message.contains(words));
+        let says = |words: &[&str]| words.iter().all(|words| self.words().contains(words));
         self.operation.doing == START
             && (says(&["id already in use"])
                 || says(&["task ", "already exists"])
                 || says(&["container with id exists"])
                 || says(&["containerd.runtime", "file exists"]))
+    }
+
+    /// Whether the engine's containerd ended meanwhile, or is away. The engine hands gRPC's words on.
+    pub(crate) fn lacks_containerd(&self) -> bool {
+        self.words().ends_with(": unavailable")
+    }
+
+    /// What the engine says to its refusal.
+    fn words(&self) -> &str {
+        match &self.problem {
+            Problem::Conflict(message) | Problem::Refused { message, .. } => message,
+            _ => "",
+        }
     }
 
     /// How to mend it, where that can be said.
@@ -161,7 +171,7 @@ impl DockerError {
                 Some("DOCKER_CERT_PATH names a folder with ca.pem, cert.pem and key.pem")
             }
             _ if self.is_left_behind() => Some(
-                "an engine that ended amid a start has left something under the container's id: \
+                "an engine or a containerd that ended amid a start has left something under the container's id: \
                  remove the container, and have it made anew",
             ),
             _ => None,

@@ -112,6 +112,16 @@ impl Dockerd {
         );
     }
 
+    /// The number of its containerd, which it starts anew when that has ended.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn containerd(&self) -> u32 {
+        let file = self.folder.path().join("exec/containerd/containerd.pid");
+        let number = fs_err::read_to_string(file).expect("containerd runs");
+        number.trim().parse().expect("it is a number")
+    }
+
     /// Leaves something under a container's id that is never started: as an engine does that ends amid
     /// the container's start.
     ///

@@ -2,9 +2,11 @@
 //! whose start was cut off comes too.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use deploy::{PlannedStep, Step};
-use docker::Filter;
+use docker::{Filter, Name};
+use tokio::time::sleep;
 
 use crate::app::App;
 use crate::host::{Host, steps};
@@ -57,6 +59,36 @@ async fn what_an_engine_left_of_a_start_is_in_nobodys_way() {
     assert!(after.state.is_running(), "{after:?}");
     assert_ne!(after.id, before);
     host.serves("v1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_outlives_the_engines_containerd() {
+    let Some(host) = Host::start().await else {
+        return;
+    };
+    host.lock("tester").await.unwrap();
+    let plan = host.plan_deploy(&App::new("v1")).await;
+    host.roll_out(&plan).await;
+    let is_start = |step: &&PlannedStep| matches!(step.step, Step::Start { .. });
+    let start = &steps(&plan).find(is_start).unwrap().step;
+    let webs: [Name; 2] = ["shop-r1-web-1", "shop-r1-web-2"].map(|name| name.parse().unwrap());
+    // While the engine makes what the container runs in, when it runs it, and soon afterwards.
+    for millis in [30, 120, 400] {
+        for web in &webs {
+            host.engine.stop_container(web, None).await.unwrap();
+        }
+        let ending = async {
+            sleep(Duration::from_millis(millis)).await;
+            host.daemon.kill(host.daemon.containerd());
+        };
+        let (started, ()) = tokio::join!(host.carry_out(start, &plan.releases), ending);
+        started.unwrap_or_else(|failure| panic!("after {millis} ms: {failure:?}"));
+        for web in &webs {
+            let seen = host.engine.inspect_container(web).await.unwrap();
+            assert!(seen.state.is_running(), "after {millis} ms: {seen:?}");
+        }
+        host.serves("v1");
+    }
 }
 
 /// Addresses of running containers by container and network.
