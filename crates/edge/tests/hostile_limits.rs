@@ -11,6 +11,9 @@ use edge::Span;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
+/// Less than any limit that is not told otherwise.
+const SOON: Duration = Duration::from_secs(12);
+
 #[tokio::test]
 async fn heads_are_limited_in_count_size_and_length() {
     let bench = Bench::new().await;
@@ -65,11 +68,7 @@ async fn slow_clients_are_ended() {
     for (name, bytes) in cases {
         let started = Instant::now();
         raw(bench.address, bytes).await;
-        assert!(
-            started.elapsed() < Duration::from_secs(3),
-            "{name}: {:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < SOON, "{name}: {:?}", started.elapsed());
     }
 }
 
@@ -83,10 +82,7 @@ async fn a_drip_of_header_bytes_does_not_prolong_the_head() {
     let started = Instant::now();
     while stream.write_all(b"X: y\r\n").await.is_ok() {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(
-            started.elapsed() < Duration::from_secs(5),
-            "the drip is never ended"
-        );
+        assert!(started.elapsed() < SOON, "the drip is never ended");
     }
 }
 

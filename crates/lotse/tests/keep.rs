@@ -64,6 +64,24 @@ impl Drop for Keep {
     }
 }
 
+/// An edge in the same folder, as in its container: a look asks it, and waits for one that is not there.
+struct Edge(Child);
+
+impl Edge {
+    fn start(folder: &Path) -> Self {
+        let mut edge = Command::new(env!("CARGO_BIN_EXE_lotse"));
+        edge.args(["edge", "run", "--folder"]).arg(folder);
+        Self(edge.stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ended_before = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
 fn owner() -> Value {
     json!({"project": "shop", "environment": "prod"})
 }
@@ -77,6 +95,7 @@ fn mark(number: usize) -> Value {
 #[test]
 fn what_was_acknowledged_survives_any_kill() {
     let folder = TempDir::new().unwrap();
+    let _edge = Edge::start(folder.path());
     let mut next = 0;
     let mut torn = 0;
     for round in 0..KILLS {

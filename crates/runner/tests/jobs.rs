@@ -250,7 +250,8 @@ async fn cancel_stops_the_script_and_after_script_runs() {
     server.known().status = Some("canceling");
     let seen = server.ended(1).await;
     assert!(
-        begin.elapsed() < Duration::from_secs(5),
+        // Before it would be killed.
+        begin.elapsed() < Duration::from_secs(9),
         "{:?}",
         begin.elapsed()
     );

@@ -30,12 +30,23 @@ impl Random {
 
 #[test]
 fn whatever_happens_users_are_served_and_data_stays() {
-    let mut checks = 0;
-    for seed in 0..SEQUENCES {
-        let result = std::panic::catch_unwind(|| sequence(seed));
-        checks += result.unwrap_or_else(|_| panic!("the sequence of seed {seed} went wrong"));
-    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let checks: u64 = std::thread::scope(|scope| {
+        let shares = (0..threads).map(|first| scope.spawn(move || every(first, threads)));
+        let shares: Vec<_> = shares.collect();
+        shares.into_iter().map(|share| share.join().unwrap()).sum()
+    });
     assert!(checks > SEQUENCES * 1000, "{checks} moments");
+}
+
+/// One in so many sequences.
+fn every(first: usize, apart: usize) -> u64 {
+    let seeds = (0..SEQUENCES).skip(first).step_by(apart);
+    let checks = seeds.map(|seed| {
+        let result = std::panic::catch_unwind(|| sequence(seed));
+        result.unwrap_or_else(|_| panic!("the sequence of seed {seed} went wrong"))
+    });
+    checks.sum()
 }
 
 fn sequence(seed: u64) -> u64 {

@@ -10,18 +10,18 @@
     reason = "a benchmark that cannot go on says so by a panic"
 )]
 
-#[path = "../../tests/deploy_lab/by_hand.rs"]
+#[path = "../../tests/lab/under_load/by_hand.rs"]
 mod by_hand;
-#[path = "../../tests/deploy_lab/crowd.rs"]
+#[path = "../../tests/lab/under_load/crowd.rs"]
 #[allow(dead_code, reason = "the stories need more of it")]
 mod crowd;
 mod deployer;
 mod hand;
-#[path = "../../tests/deploy_lab/open_registry.rs"]
+#[path = "../../tests/lab/under_load/open_registry.rs"]
 mod open_registry;
-#[path = "../../tests/deploy_lab/project.rs"]
+#[path = "../../tests/lab/under_load/project.rs"]
 mod project;
-#[path = "../../tests/deploy_lab/stage.rs"]
+#[path = "../../tests/lab/under_load/stage.rs"]
 #[allow(dead_code, reason = "the stories need more of it")]
 mod stage;
 

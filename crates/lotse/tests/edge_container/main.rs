@@ -76,8 +76,10 @@ async fn a_killed_edge_is_back_within_a_second() {
     let target = Target::start(&host.daemon);
     host.set(PORT, target.address).await.unwrap();
     // A busy machine may need longer once; not each time.
-    let mut gaps = Vec::new();
-    while gaps.len() < 3 && gaps.iter().all(|gap| *gap >= Duration::from_secs(1)) {
+    let mut gaps = vec![kill(&host, target.address).await];
+    while gaps.len() < 4 && gaps.iter().all(|gap| *gap >= Duration::from_secs(1)) {
+        // The engine waits longer with each start of a container that does not run for ten seconds.
+        tokio::time::sleep(Duration::from_secs(11)).await;
         gaps.push(kill(&host, target.address).await);
     }
     eprintln!("killed: nobody answered for {gaps:?}");

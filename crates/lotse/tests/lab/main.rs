@@ -1,7 +1,9 @@
-//! From the push of a tag to sites that answer, on hosts of a lab: real git, runners, Docker engines
-//! and docker-compose. Needs root.
+//! Stories on hosts of a lab: from the push of a tag to sites that answer, with real git, runners, Docker
+//! engines and docker-compose; and deploys under load. Needs root and Docker; without them it is skipped,
+//! aloud.
 //!
-//! `LOTSE_LONG_TESTS=1` also measures what `docker-compose` costs by hand.
+//! They are one program, since the demo's story takes minutes in which it mostly waits: the others run
+//! beside it. `LOTSE_LONG_TESTS=1` tells some at length.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
 
@@ -18,7 +20,25 @@ mod services;
 mod site;
 mod ssh_flow;
 mod standing;
+mod under_load;
 mod visitors;
+
+/// The story with the whole load has the machine for itself; the others mostly wait, for hosts, leases
+/// and deadlines, and run beside each other.
+static TURN: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
+async fn alone() -> tokio::sync::RwLockWriteGuard<'static, ()> {
+    TURN.write().await
+}
+
+async fn beside_others() -> tokio::sync::RwLockReadGuard<'static, ()> {
+    TURN.read().await
+}
+
+/// What base images are made of is fetched once, and kept for the next run.
+fn cache() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("base")
+}
 
 /// Whether hosts can be made here; says so when not.
 fn has_root() -> bool {

@@ -22,7 +22,7 @@ pub(crate) async fn tell(laptop: &Laptop, tag: &str) {
 }
 
 /// The balancer's visitors go on with the other web server. A task that the queue gives to the worker
-/// that is gone is done by another when the queue has noticed, which takes two minutes at most, or when
+/// that is gone is done by another when the queue has noticed, which takes a minute at most, or when
 /// the server is back.
 async fn a_web_server_is_away(laptop: &Laptop, tag: &str) {
     let off = HOSTS[0];

@@ -31,6 +31,7 @@ const FRONTEND: &str = "FROM scratch\nCOPY site /\nENTRYPOINT [\"/site\", \"fron
 
 #[tokio::test]
 async fn the_seeds_own_files_bring_a_tag_to_both_web_servers() {
+    let _beside = crate::beside_others().await;
     let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/seed/repository");
     if !seed.join(".gitlab-ci.yml").exists() {
         eprintln!("skipped: ../shared/seed is not there");

@@ -16,6 +16,7 @@ const JOBS: [&str; 3] = ["build", "test", "prod"];
 
 #[tokio::test]
 async fn a_service_goes_to_test_and_to_production_over_ssh() {
+    let _beside = crate::beside_others().await;
     if !crate::has_root() {
         return;
     }

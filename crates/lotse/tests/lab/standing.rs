@@ -15,18 +15,10 @@ pub(crate) async fn tell(laptop: &Laptop) {
     let kept = Record::post(laptop, "compass", 0).await;
     kept.await_done(laptop).await;
     let begin = Instant::now();
-    let environments = [("services-test", TEST), ("services", SERVICES)];
-    for (environment, host) in environments {
-        let host = format!("deploy@{host}");
-        run(command(
-            laptop,
-            environment,
-            "./move",
-            &[environment, &host],
-        ))
-        .await;
-        all_are_well(laptop, environment).await;
-    }
+    tokio::join!(
+        move_over(laptop, "services-test", TEST),
+        move_over(laptop, "services", SERVICES)
+    );
     println!("both hosts' services moved over in {:.1?}", begin.elapsed());
     the_site_has_what_it_had(laptop, &kept).await;
 
@@ -34,6 +26,13 @@ pub(crate) async fn tell(laptop: &Laptop) {
     the_site_has_what_it_had(laptop, &kept).await;
     a_bad_image_leaves_what_ran(laptop).await;
     and_back_again(laptop).await;
+}
+
+async fn move_over(laptop: &Laptop, environment: &str, host: &str) {
+    let host = format!("deploy@{host}");
+    let words = [environment, &host];
+    run(command(laptop, environment, "./move", &words)).await;
+    all_are_well(laptop, environment).await;
 }
 
 /// `git push`: test host, then production; the database is dumped before each.

@@ -2,7 +2,6 @@
 //! are asked about.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -63,9 +62,8 @@ impl Flow {
     }
 
     /// In the registry as the example takes it, and in the engine by the name that the seed gives it.
-    /// What is fetched for it is kept for the next run.
     fn make_base_image(&self) {
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("base");
+        let cache = crate::cache();
         let arguments = ["--cache", cache.to_str().unwrap(), REGISTRY, "debian"];
         self.stage.docker_login(REGISTRY);
         self.stage.run(&example().join("base/make"), &arguments);

@@ -4,11 +4,11 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::crowd::{self, Crowd};
-use crate::data;
-use crate::events::{Deployer, begins};
-use crate::project::{self, Settings};
-use crate::stage::{Stage, WEB};
+use super::crowd::{self, Crowd};
+use super::data;
+use super::events::{Deployer, begins};
+use super::project::{self, Settings};
+use super::stage::{Stage, WEB};
 
 const RATE: f64 = 40.0;
 /// The host in trouble, and the others.
@@ -19,15 +19,17 @@ const OTHERS: [&str; 2] = [WEB[0], WEB[2]];
 /// trouble.
 const IN_TURN: Settings = Settings {
     monitor: "500ms",
-    deadline: "30s",
+    deadline: "90s",
     parallelism: 1,
     target: 8080,
     away: "5s",
     lease: "4s",
     hosts: &WEB,
 };
+/// Without trouble: nobody is away, though a busy one may be slow.
 const AT_ONCE: Settings = Settings {
     parallelism: 0,
+    away: "30s",
     ..IN_TURN
 };
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::stage::{PATIENCE, Ran, Stage, ran};
+use super::stage::{PATIENCE, Ran, Stage, ran};
 
 impl Stage {
     /// `docker-compose` with the project of a release.

@@ -1,6 +1,6 @@
 //! What the volumes hold: a mark of the test in each, which nothing may take away.
 
-use crate::stage::Stage;
+use super::stage::Stage;
 
 /// Where the content of each volume is on a host.
 const VOLUMES: [(&str, &str); 3] = [

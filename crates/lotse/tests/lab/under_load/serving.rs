@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::crowd::{self, Crowd, RATE};
-use crate::project::{self, Settings};
-use crate::stage::{Stage, WEB};
+use super::crowd::{self, Crowd, RATE};
+use super::project::{self, Settings};
+use super::stage::{Stage, WEB};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_releases_come_and_go() {

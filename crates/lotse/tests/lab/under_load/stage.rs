@@ -11,7 +11,7 @@ use testkit::application::Application;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::{open_registry, project};
+use super::{open_registry, project};
 
 /// The program.
 pub(crate) const LOTSE: &str = env!("CARGO_BIN_EXE_lotse");

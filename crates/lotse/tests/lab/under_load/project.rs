@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::stage::{REGISTRY, WEB};
+use super::stage::{REGISTRY, WEB};
 
 /// What differs between the stories.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             monitor: "2s",
-            deadline: "30s",
+            deadline: "90s",
             parallelism: 1,
             target: 8080,
             away: "30s",

@@ -1,11 +1,11 @@
 //! Deploys, rollbacks, bad releases and killed deployers in a random order: no request fails, and no
 //! volume loses anything.
 
-use crate::crowd::{self, Crowd};
-use crate::data;
-use crate::events::{Deployer, is_boundary};
-use crate::project::{self, Settings};
-use crate::stage::{Ran, Stage, WEB};
+use super::crowd::{self, Crowd};
+use super::data;
+use super::events::{Deployer, is_boundary};
+use super::project::{self, Settings};
+use super::stage::{Ran, Stage, WEB};
 
 /// Requests a second at each address, small ones.
 pub(crate) const RATE: f64 = 40.0;

@@ -1,11 +1,11 @@
 //! The deployer of a new release is killed before and after each of its steps: the site serves through
 //! it, the next `lotse deploy` or `rollback` ends right, and no volume loses anything.
 
-use crate::crowd::{self, Crowd};
-use crate::data;
-use crate::killed::{RATE, kill_at, run, settings};
-use crate::project;
-use crate::stage::{Stage, WEB};
+use super::crowd::{self, Crowd};
+use super::data;
+use super::killed::{RATE, kill_at, run, settings};
+use super::project;
+use super::stage::{Stage, WEB};
 
 const HOSTS: &[&str] = &[WEB[0]];
 

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::crowd::{self, Crowd};
-use crate::data;
-use crate::stage::{Stage, WEB};
+use super::crowd::{self, Crowd};
+use super::data;
+use super::stage::{Stage, WEB};
 
 /// Requests a second at the one host.
 const RATE: f64 = 50.0;

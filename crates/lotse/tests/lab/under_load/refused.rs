@@ -3,9 +3,9 @@
 
 use std::net::TcpListener;
 
-use crate::events::{Deployer, begins};
-use crate::project::{self, Settings};
-use crate::stage::{LOTSE, Stage, WEB};
+use super::events::{Deployer, begins};
+use super::project::{self, Settings};
+use super::stage::{LOTSE, Stage, WEB};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_deploys_and_changed_host_keys_are_refused() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use testkit::load::ledger::{Ledger, Order};
 use testkit::load::{Closing, Kind, Load, Plan, Report};
 
-use crate::stage::{DESK, Stage, WEB};
+use super::stage::{DESK, Stage, WEB};
 
 /// One load for each address.
 pub(crate) struct Crowd(Vec<(&'static str, Load, Arc<Ledger>)>);
