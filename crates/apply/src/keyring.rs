@@ -225,16 +225,16 @@ esac
 
     #[tokio::test]
     async fn what_docker_login_wrote() {
-        // `bob:pa:ss` and `hub:x` in base64.
+        // `deployer:pa:ss` and `hub:x` in base64.
         let config = r#"{"auths": {
-            "registry.example.org:5000": {"auth": "Ym9iOnBhOnNz"},
+            "registry.example.org:5000": {"auth": "ZGVwbG95ZXI6cGE6c3M="},
             "https://index.docker.io/v1/": {"auth": "aHViOng="},
             "https://old.example.org/v2/": {"username": "u", "password": "p"},
-            "token.example.org": {"auth": "Ym9iOg==", "identitytoken": "it"},
+            "token.example.org": {"auth": "ZGVwbG95ZXI6", "identitytoken": "it"},
             "empty.example.org": {}
         }}"#;
         let web = "registry.example.org:5000/shop/web:1";
-        assert_eq!(check(config, web).await, is("bob", "pa:ss"));
+        assert_eq!(check(config, web).await, is("deployer", "pa:ss"));
         assert_eq!(check(config, "nginx:1").await, is("hub", "x"));
         assert_eq!(check(config, "library/nginx").await, is("hub", "x"));
         assert_eq!(check(config, "old.example.org/a").await, is("u", "p"));
@@ -252,14 +252,14 @@ esac
     async fn what_helpers_know() {
         let helpers = r#"{"credHelpers": {"known.example.org": "test", "broken.example.org": "test",
             "gone.example.org": "no-such", "odd.example.org": "../../bin/sh"},
-            "auths": {"plain.example.org": {"auth": "Ym9iOnBhOnNz"}}}"#;
+            "auths": {"plain.example.org": {"auth": "ZGVwbG95ZXI6cGE6c3M="}}}"#;
         assert_eq!(
             check(helpers, "known.example.org/a").await,
             is("helped", "s3")
         );
         assert_eq!(
             check(helpers, "plain.example.org/a").await,
-            is("bob", "pa:ss")
+            is("deployer", "pa:ss")
         );
         for (registry, says) in [
             ("broken.example.org", "the safe is locked"),

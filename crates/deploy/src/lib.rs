@@ -29,8 +29,8 @@ pub use record::{Entry, Intent, Kept, Record, Verdict, Way};
 pub use release::{Draft, Release};
 pub use request::{Desired, Request};
 pub use rollout::{
-    Action, Cause, Event, Failure, FailureKind, Found, Ill, Leftover, Look, Moment, Outcome,
-    Reason, Rollout, Seen, StepId,
+    Action, Cause, Consequence, Event, Failure, FailureKind, Found, Ill, Leftover, Look, Moment,
+    Outcome, Reason, Rollout, Seen, StepId,
 };
 pub use settings::{Environment, Health, Settings, SettingsError};
 pub use step::{

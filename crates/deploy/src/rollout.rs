@@ -24,7 +24,7 @@ use crate::request::Request;
 use crate::step::Step;
 
 pub use event::{Action, Event, Failure, FailureKind, Found, Ill, Look, Moment, Seen, StepId};
-pub use outcome::{Cause, Leftover, Outcome, Reason};
+pub use outcome::{Cause, Consequence, Leftover, Outcome, Reason};
 
 use phase::Phase;
 use track::{Running, Track};

@@ -59,7 +59,7 @@ fn request(draft: Draft, hosts: &[&str]) -> Request {
             ..Environment::default()
         },
         desired: Desired::Deploy(Box::new(draft)),
-        holder: "anna at laptop".parse().unwrap(),
+        holder: "operator at laptop".parse().unwrap(),
         edge: "0.1.0".to_owned(),
     }
 }
@@ -224,7 +224,7 @@ volumes:
     );
     let seen = HostSeen {
         lock: Some(LockSeen {
-            holder: "bob at desk".parse().unwrap(),
+            holder: "colleague at desk".parse().unwrap(),
             expires_in: Span::seconds(40),
         }),
         ports: vec![PortTaken {
@@ -240,7 +240,7 @@ volumes:
     let expected = [
         "web1 stands twice",
         "web2 cannot be reached: connection timed out",
-        "web3 is locked by bob at desk for another 40s",
+        "web3 is locked by colleague at desk for another 40s",
         "the image `a:1` of the service `unknown` is not known",
         "the service `udp` publishes 53 as udp",
         "port 80 is published by `one` and `two`",

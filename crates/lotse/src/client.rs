@@ -19,5 +19,5 @@ pub(crate) use configuration::Configuration;
 pub(crate) use connection::Client;
 pub(crate) use events::Events;
 pub(crate) use place::{AtServer, Session, Where, token_of_environment};
-pub(crate) use resources::{Job, Pipeline, Project, Token, User, Variable, typed};
-pub(crate) use select::{JobChoice, find_job, find_pipeline};
+pub(crate) use resources::{Job, Member, Pipeline, Project, Token, User, Variable, typed};
+pub(crate) use select::{JobChoice, find_job, find_pipeline, find_user};

@@ -86,6 +86,11 @@ pub enum Downstream {
     },
     /// Its status changed.
     Status(Status),
+    /// It was removed, and will never end.
+    Removed {
+        /// GitLab's word: `downstream_bridge_project_not_found`, …
+        reason: String,
+    },
 }
 
 /// Why a job failed.

@@ -173,6 +173,19 @@ fn child_pipelines() {
         ],
     );
     check(text, &[(down(0, refused()), "failed: failed skipped")]);
+    let (_, mut run) = check(
+        text,
+        &[
+            (down(0, Downstream::Created), "running: running created"),
+            (down(0, removed()), "failed: failed skipped"),
+        ],
+    );
+    let too_late = run.apply(down(0, removed()));
+    assert!(matches!(too_late, Err(EventError::Refused { .. })));
+    // what was not made yet cannot have been removed
+    let (_, mut run) = check(text, &[]);
+    let too_early = run.apply(down(0, removed()));
+    assert!(matches!(too_early, Err(EventError::Refused { .. })));
 }
 
 fn down(job: usize, status: Status) -> Event {
@@ -188,6 +201,11 @@ fn created(job: usize) -> Event {
 fn refused() -> Downstream {
     let reason = "downstream_pipeline_creation_failed".to_owned();
     Downstream::Refused { reason }
+}
+
+fn removed() -> Downstream {
+    let reason = "downstream_bridge_project_not_found".to_owned();
+    Downstream::Removed { reason }
 }
 
 #[test]

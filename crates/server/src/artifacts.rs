@@ -75,6 +75,12 @@ impl Artifacts {
         .await
     }
 
+    /// Removes all files of a job.
+    pub(crate) async fn remove_all(&self, job: JobId) -> io::Result<()> {
+        let folder = self.of_job(job);
+        traces::blocking(move || gone(fs::remove_dir_all(folder))).await
+    }
+
     /// Removes what has no row: what was still coming when the server ended, and what belongs to projects
     /// that are gone. For a start, before anything comes.
     pub(crate) async fn sweep(&self, store: &Store) -> Result<(), StoreError> {
@@ -106,7 +112,8 @@ fn sweep(folder: &Path, known: &HashSet<i64>) -> io::Result<()> {
     Ok(())
 }
 
-fn gone(result: io::Result<()>) -> io::Result<()> {
+/// It is no matter if somebody else was quicker.
+pub(crate) fn gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{JobId, PipelineId, ProjectId};
-use pipeline::{Downstream, Event, Status};
+use pipeline::{Downstream, Event, JobState, Status};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
@@ -44,6 +44,8 @@ pub(crate) enum Work {
     Cancel(JobId),
     /// Tell the trigger job above this pipeline of its status.
     Follow(PipelineId),
+    /// Fail this trigger job: the pipeline that it follows was removed.
+    Lose(JobId),
 }
 
 /// Does what is to be done until the task is ended.
@@ -97,6 +99,7 @@ impl Hands {
             }
             Work::Cancel(job) => cancel(&self.app, job).await,
             Work::Follow(pipeline) => follow(&self.app, pipeline).await,
+            Work::Lose(job) => lose(&self.app, job).await,
         };
         self.note(done);
     }
@@ -173,10 +176,12 @@ async fn open(app: &App) -> Result<Vec<Work>, StoreError> {
     let cancel = app.store.triggers_to_cancel().await?;
     let start = app.store.triggers_to_start().await?;
     let follow = app.store.pipelines_to_follow().await?;
+    let lose = app.store.triggers_without_pipeline().await?;
     let cancel = cancel.into_iter().map(Work::Cancel);
     let start = start.into_iter().map(Work::Start);
     let follow = follow.into_iter().map(Work::Follow);
-    Ok(cancel.chain(start).chain(follow).collect())
+    let lose = lose.into_iter().map(Work::Lose);
+    Ok(cancel.chain(start).chain(follow).chain(lose).collect())
 }
 
 /// Makes the pipeline of a trigger job, unless that was done before, and tells the job.
@@ -203,7 +208,9 @@ async fn start(app: &Arc<App>, id: JobId) -> Result<(), Failed> {
     .await?;
     match app.engine.downstream(&job, Downstream::Created).await {
         Err(EngineError::Refused(_)) => cancel_if_unwanted(app, &job, &below).await,
-        told => told.map_err(Into::into),
+        // it may have been removed before the job knew of it
+        Ok(()) => lose(app, id).await,
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -215,6 +222,10 @@ async fn make(app: &Arc<App>, job: &JobRow) -> Result<Result<PipelineRow, Refusa
     };
     let made = match wanted.make(app).await {
         Ok(made) => made,
+        Err(PushError::Engine(EngineError::Store(full @ StoreError::Full { .. }))) => {
+            let reason = "reached_max_pipeline_hierarchy_size";
+            return Ok(Err(Refusal::new(reason, full.to_string())));
+        }
         Err(error @ (PushError::Store(_) | PushError::Engine(_))) => return Err(error.into()),
         Err(error) => return Ok(Err(Refusal::cannot_be_made(chain(&error)))),
     };
@@ -289,6 +300,29 @@ async fn follow(app: &App, id: PipelineId) -> Result<(), Failed> {
             .downstream(&job, Downstream::Status(status))
             .await,
     )
+}
+
+/// Fails a trigger job whose pipeline was made and is no more.
+async fn lose(app: &App, id: JobId) -> Result<(), Failed> {
+    let Some(job) = app.store.job(id).await? else {
+        return Ok(());
+    };
+    let follows = !job.retried && !job.status.is_complete() && has_started(&job);
+    if !follows || app.store.downstream_of(id).await?.is_some() {
+        return Ok(());
+    }
+    let line = "ERROR: the pipeline that this job follows is gone: its project was deleted";
+    app.traces.append_line(id, line).await?;
+    app.traces.finish(id);
+    let state = Downstream::Removed {
+        reason: "downstream_bridge_project_not_found".to_owned(),
+    };
+    settle(app.engine.downstream(&job, state).await)
+}
+
+/// Whether a trigger job's pipeline was made.
+fn has_started(job: &JobRow) -> bool {
+    serde_json::from_str::<JobState>(&job.state).is_ok_and(|state| state.started)
 }
 
 /// Somebody else's event may have come first.

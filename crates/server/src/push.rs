@@ -9,17 +9,18 @@ use std::sync::Arc;
 
 use ci::{Changes, Compiled, Fetched, Input, Layers, Location, Source};
 use git::{CommitInfo, Repository};
-use model::{CommitId, GitRef, Secret, Variable};
+use model::{CommitId, GitRef, PipelineId, Secret, Variable};
 use serde::{Deserialize, Serialize};
 
 use crate::App;
 use crate::auth::Reader;
+use crate::downstream::PIPELINES_OF_ONE;
 use crate::engine::EngineError;
 use crate::http::chain;
 use crate::includes::Includes;
 use crate::not_yet;
 use crate::predefined::{self, PipelineFacts, Upstream};
-use crate::store::{NewPipeline, Owner, PipelineRow, Project, VariableRow};
+use crate::store::{Above, NewPipeline, Owner, PipelineRow, Project, VariableRow};
 use crate::supersede;
 
 /// The file that says what to do.
@@ -104,6 +105,8 @@ pub(crate) struct Wanted<'a> {
 /// What a trigger job asks for beyond the ref.
 pub(crate) struct Triggered {
     pub upstream: Upstream,
+    /// The pipeline that started it all.
+    pub root: PipelineId,
     /// The text that takes the file's place, with a name for diagnostics.
     pub file: Option<(String, String)>,
     /// Files to include that are in no repository.
@@ -462,7 +465,11 @@ async fn keep(
         yaml_errors: None,
         variables: (!wanted.variables.is_empty()).then(|| Secret::new(to_json(&wanted.variables))),
         user_name: wanted.user,
-        upstream: wanted.trigger.as_ref().map(|trigger| trigger.upstream.job),
+        above: wanted.trigger.as_ref().map(|trigger| Above {
+            job: trigger.upstream.job,
+            root: trigger.root,
+            most: PIPELINES_OF_ONE,
+        }),
         jobs: Vec::new(),
     };
     let row = match &compiled.graph {

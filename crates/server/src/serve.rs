@@ -300,7 +300,7 @@ fn write_private(path: &std::path::Path, text: &str) -> io::Result<()> {
 }
 
 /// Makes good what an earlier end cut off: pushes without their pipelines, resource groups without
-/// their next job.
+/// their next job; logs of projects that are gone.
 async fn catch_up(app: Arc<App>) {
     if let Err(error) = try_catch_up(&app).await {
         tracing::error!(error = %chain(&error), "catching up after the start failed");
@@ -317,6 +317,9 @@ async fn try_catch_up(app: &Arc<App>) -> Result<(), StoreError> {
     }
     if let Err(error) = crate::supersede::catch_up(app).await {
         tracing::error!(error = %chain(&error), "older pipelines of a ref are not cancelled");
+    }
+    if let Err(error) = app.traces.sweep(&app.store).await {
+        tracing::error!(error = %chain(&error), "old logs are not removed");
     }
     for job in app
         .store

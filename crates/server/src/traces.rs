@@ -3,7 +3,8 @@
 //! A log is written before it is acknowledged, so a killed server loses nothing that a runner has
 //! been told is kept; what was not acknowledged the runner sends again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::io::{self, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +15,14 @@ use model::JobId;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::watch;
 
+use crate::artifacts::gone;
+use crate::store::{Store, StoreError};
+
 /// The most that one log may hold, in bytes.
 pub(crate) const LIMIT: u64 = 64 << 20;
+
+/// So many logs are in one folder.
+const A_FOLDER: i64 = 1000;
 
 /// All logs, below one folder.
 pub(crate) struct Traces {
@@ -92,6 +99,49 @@ impl Traces {
         });
     }
 
+    /// Removes a log.
+    pub(crate) async fn remove(&self, job: JobId) -> io::Result<()> {
+        let path = self.path(job);
+        blocking(move || gone(fs_err::remove_file(path))).await?;
+        self.lock().remove(&job);
+        Ok(())
+    }
+
+    /// Removes the logs of jobs that are gone. What is listed first has its row or never will.
+    pub(crate) async fn sweep(&self, store: &Store) -> Result<(), StoreError> {
+        for (folder, logs) in self.listed().await {
+            let known = store
+                .job_numbers(folder.saturating_mul(A_FOLDER), A_FOLDER)
+                .await?;
+            for job in logs.into_iter().filter(|job| !known.contains(&job.0)) {
+                if let Err(error) = self.remove(job).await {
+                    tracing::error!(%error, "an old log cannot be removed");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All logs, by the number of their folder.
+    async fn listed(&self) -> BTreeMap<i64, Vec<JobId>> {
+        let root = self.folder.clone();
+        let found = blocking(move || {
+            let mut found = BTreeMap::new();
+            for folder in fs_err::read_dir(&root)? {
+                let folder = folder?;
+                let Some(number) = number(&folder.file_name(), "") else {
+                    continue;
+                };
+                let logs: &mut Vec<JobId> = found.entry(number).or_default();
+                for log in fs_err::read_dir(folder.path())? {
+                    logs.extend(number_of_log(&log?.file_name()));
+                }
+            }
+            Ok(found)
+        });
+        found.await.unwrap_or_default()
+    }
+
     /// The log's length in bytes; 0 when nothing has been written.
     pub(crate) async fn size(&self, job: JobId) -> io::Result<u64> {
         match fs::metadata(self.path(job)).await {
@@ -126,10 +176,9 @@ impl Traces {
             .is_some_and(|open| open.size.receiver_count() > 0)
     }
 
-    /// A thousand logs a folder.
     fn path(&self, job: JobId) -> PathBuf {
         self.folder
-            .join((job.0 / 1000).to_string())
+            .join((job.0 / A_FOLDER).to_string())
             .join(format!("{job}.log"))
     }
 
@@ -147,6 +196,14 @@ impl Traces {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Arc<Open>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn number_of_log(name: &OsStr) -> Option<JobId> {
+    number(name, ".log").map(JobId)
+}
+
+fn number(name: &OsStr, suffix: &str) -> Option<i64> {
+    name.to_str()?.strip_suffix(suffix)?.parse().ok()
 }
 
 /// One trip to the threads that may wait for the disk.

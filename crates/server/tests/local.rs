@@ -34,7 +34,7 @@ impl Office {
                 before: None,
                 commit: CommitFacts::default(),
                 source: ci::Source::Push,
-                user: "ada".to_owned(),
+                user: "developer".to_owned(),
             },
             settings: vec![model::Variable::public("B", "setting")],
             play: BTreeSet::new(),

@@ -74,7 +74,7 @@ impl Story {
             name: "prod".parse().unwrap(),
             environment: self.environment,
             desired: Desired::Deploy(Box::new(draft())),
-            holder: "anna at desk".parse().unwrap(),
+            holder: "operator at desk".parse().unwrap(),
             edge: "0.1.0".to_owned(),
         };
         let (interrupt, mut interrupts) = mpsc::channel(1);
@@ -251,7 +251,7 @@ async fn a_lock_that_somebody_took_ends_all_of_it() {
     let mut story = story(2).when("web2", "start", Does::Hang).when(
         "web2",
         "renew",
-        Does::LoseLock("bob at desk"),
+        Does::LoseLock("colleague at desk"),
     );
     story.environment.lease = Some(Span::millis(300));
     let run = story.run().await;
@@ -259,7 +259,7 @@ async fn a_lock_that_somebody_took_ends_all_of_it() {
         panic!("{:?}", run.outcome)
     };
     assert_eq!(host.short(), "web2");
-    assert_eq!(by.as_ref().unwrap().as_str(), "bob at desk");
+    assert_eq!(by.as_ref().unwrap().as_str(), "colleague at desk");
     assert!(!run.steps("").iter().any(|step| step.contains("unlock")));
 }
 
@@ -326,14 +326,14 @@ async fn nothing_is_done_on_a_host_whose_lease_has_run_out() {
 #[tokio::test]
 async fn who_finds_a_lock_is_told_at_once() {
     let run = story(2)
-        .when("web1", "lock", Does::Locked("bob at desk"))
+        .when("web1", "lock", Does::Locked("colleague at desk"))
         .run()
         .await;
     let Outcome::Refused(problems) = &run.outcome else {
         panic!("{:?}", run.outcome)
     };
     assert!(
-        matches!(&problems.0[..], [Problem::Locked { holder, .. }] if holder.as_str() == "bob at desk")
+        matches!(&problems.0[..], [Problem::Locked { holder, .. }] if holder.as_str() == "colleague at desk")
     );
     assert_eq!(run.steps("").len(), 1);
 }

@@ -6,7 +6,7 @@ use compose::project::FailureAction;
 
 use super::Rollout;
 use super::event::{Failure, FailureKind, Ill, StepId};
-use super::outcome::{Cause, Leftover, Outcome, Reason};
+use super::outcome::{Cause, Consequence, Leftover, Outcome, Reason};
 use super::phase::Phase;
 use crate::name::{Holder, HostName};
 use crate::plan::PlannedStep;
@@ -180,21 +180,24 @@ impl Rollout {
             track.stuck = Some(cause.to_string());
             track.queue.clear();
             if let Some(leftover) = self.leftovers.last_mut() {
-                leftover.stuck = true;
+                leftover.consequence = Consequence::Stuck;
             }
         }
     }
 
     /// Notes what could not be done, and goes on with the next step, unless that makes no sense.
     fn left(&mut self, host: &HostName, step: Option<&Step>, cause: &Cause) {
+        let uncommitted = self.phase == Phase::Committing;
         self.leftovers.push(Leftover {
             host: host.clone(),
             step: step.map(ToString::to_string).unwrap_or_default(),
             message: cause.to_string(),
-            stuck: false,
+            consequence: match uncommitted {
+                true => Consequence::Unwritten,
+                false => Consequence::Untidy,
+            },
         });
         let away = matches!(cause.reason, Reason::Unreachable { .. });
-        let uncommitted = self.phase == Phase::Committing;
         if let Some(track) = self.tracks.get_mut(host) {
             track.left_alone |= uncommitted;
             if let Some(Step::Retire { release, .. }) = step {

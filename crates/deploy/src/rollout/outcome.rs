@@ -131,14 +131,33 @@ pub struct Leftover {
     pub step: String,
     /// Why it was not.
     pub message: String,
-    /// Whether the host does not serve what it should.
-    pub stuck: bool,
+    /// What follows.
+    pub consequence: Consequence,
+}
+
+/// What follows for a host on which something was left undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consequence {
+    /// Something is there that nobody needs.
+    Untidy,
+    /// It serves the release and its record does not say so: what comes next takes the release before
+    /// for the one in force, until a deploy of the same release writes it down.
+    Unwritten,
+    /// It does not serve what it should.
+    Stuck,
 }
 
 impl Outcome {
     /// Whether every host serves the release.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Done { .. })
+    }
+
+    /// Whether a host serves the release and its record does not say so.
+    pub fn is_unwritten(&self) -> bool {
+        let unwritten = |left: &Leftover| left.consequence == Consequence::Unwritten;
+        matches!(self, Self::Done { leftovers, .. } if leftovers.iter().any(unwritten))
     }
 
     /// Adds what was left undone at the very end.

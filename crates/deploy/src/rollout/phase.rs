@@ -4,7 +4,7 @@ use compose::project::FailureAction;
 
 use super::Rollout;
 use super::failure::verdict;
-use super::outcome::{Leftover, Outcome};
+use super::outcome::{Consequence, Leftover, Outcome};
 use crate::name::HostName;
 use crate::plan::{HostPlan, Plan, PlannedStep};
 use crate::policy::Policy;
@@ -229,7 +229,7 @@ impl Rollout {
                 host: name.clone(),
                 step,
                 message,
-                stuck: true,
+                consequence: Consequence::Stuck,
             });
         }
     }

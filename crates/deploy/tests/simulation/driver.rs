@@ -216,7 +216,7 @@ impl<'a> Driver<'a> {
             Blow::Interrupt => Some(Event::Interrupted),
             Blow::LockTaken(index) => {
                 let (host, found) = self.world.hosts.iter_mut().nth(index)?;
-                let holder: deploy::Holder = "bob at desk".parse().unwrap();
+                let holder: deploy::Holder = "colleague at desk".parse().unwrap();
                 found.lock = Some((holder.clone(), until));
                 Some(Event::LockLost {
                     host: host.clone(),

@@ -5,7 +5,7 @@ use deploy::host::State;
 use deploy::name::ReleaseNumber;
 use deploy::release::Kind;
 use deploy::span::Span;
-use deploy::{Desired, Leftover, Outcome, Problem, Problems, Reason, Step, Verdict};
+use deploy::{Consequence, Desired, Leftover, Outcome, Problem, Problems, Reason, Step, Verdict};
 
 use crate::driver::{Blow, Driver, Run};
 use crate::edge::answer;
@@ -412,6 +412,65 @@ fn what_cannot_be_tidied_up_does_not_undo_a_good_release() {
     world.assert_serves(2);
 }
 
+fn is_stuck(leftover: &&Leftover) -> bool {
+    leftover.consequence == Consequence::Stuck
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_no_success_and_the_same_again_writes_it() {
+    let write = "write down: release 2 is in force";
+    let mut world = World::after(2, &[1]);
+    let mut driver = world.deploy(&App::new(2));
+    driver.faults.push((1, write));
+    let outcome = driver.run().outcome.unwrap();
+    assert!(
+        outcome.is_success() && outcome.is_unwritten(),
+        "{outcome:?}"
+    );
+    let serves = |seen: deploy::HostSeen| seen.serving() == Some(ReleaseNumber(2));
+    assert!(
+        world
+            .observe()
+            .into_values()
+            .all(|seen| serves(seen.unwrap()))
+    );
+    let in_force = |world: &World| {
+        let hosts = world.hosts.values();
+        hosts
+            .map(|host| host.record.in_force.unwrap().0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(in_force(&world), [2, 1]);
+    // a rollback at once goes where it would have gone
+    let mut back = world.clone();
+    assert!(back.rollback().run().outcome.unwrap().is_success());
+    back.assert_serves(1);
+
+    let again = world.deploy(&App::new(2)).run().outcome.unwrap();
+    assert!(again.is_success() && !again.is_unwritten(), "{again:?}");
+    assert_eq!(in_force(&world), [2, 2]);
+    assert!(
+        world
+            .deploy(&App::new(3))
+            .run()
+            .outcome
+            .unwrap()
+            .is_success()
+    );
+    assert!(world.rollback().run().outcome.unwrap().is_success());
+    world.assert_serves(2);
+
+    // and so it is on the way back
+    let mut world = World::after(2, &[1, 2]);
+    let mut driver = world.rollback();
+    driver.faults.push((0, "write down: release 1 is in force"));
+    assert!(driver.run().outcome.unwrap().is_unwritten());
+    let again = world.rollback().run().outcome.unwrap();
+    assert!(again.is_success() && !again.is_unwritten(), "{again:?}");
+    assert_eq!(in_force(&world), [1, 1]);
+    world.assert_serves(1);
+}
+
 #[test]
 fn a_host_that_cannot_go_back_is_named() {
     let mut world = World::after(2, &[1]);
@@ -423,7 +482,7 @@ fn a_host_that_cannot_go_back_is_named() {
     driver.faults.push((0, "switch 8080 to front of stack 1"));
     let run = driver.run();
     let (_, leftovers) = rolled_back(&run);
-    let stuck: Vec<_> = leftovers.iter().filter(|leftover| leftover.stuck).collect();
+    let stuck: Vec<_> = leftovers.iter().filter(is_stuck).collect();
     assert_eq!(stuck.len(), 1);
     assert_eq!(stuck[0].host.short(), "web01");
     // It goes on serving what it has, whole, and the next rollback brings it home.
@@ -480,7 +539,7 @@ fn failure_actions_mean_what_compose_says() {
 fn two_deployers_do_not_mix() {
     let mut world = World::after(3, &[1]);
     let second = world.names()[1].clone();
-    let holder: deploy::Holder = "anna at laptop".parse().unwrap();
+    let holder: deploy::Holder = "operator at laptop".parse().unwrap();
     let until = world.now + 40_000;
     world.hosts.get_mut(&second).unwrap().lock = Some((holder.clone(), until));
     let run = world.deploy(&App::new(2)).run();
@@ -773,7 +832,7 @@ fn a_host_that_is_cut_off_midway_is_named_and_brought_home_later() {
                     "{}",
                     causes[0]
                 );
-                stuck += leftovers.iter().filter(|leftover| leftover.stuck).count();
+                stuck += leftovers.iter().filter(is_stuck).count();
                 let others = world.observe();
                 let serving = others.values().flatten().map(deploy::HostSeen::serving);
                 assert!(

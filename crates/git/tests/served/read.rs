@@ -62,8 +62,11 @@ async fn refs_commits_and_files() {
     let commit = repository.commit(&second).await.unwrap().unwrap();
     assert_eq!(commit.title, "Change .gitlab-ci.yml");
     assert_eq!(commit.description, "With a reason.");
-    assert_eq!(commit.author.name_and_email(), "Ada <ada@site.example>");
-    assert_eq!(commit.committer.name, "Ben");
+    assert_eq!(
+        commit.author.name_and_email(),
+        "Developer <developer@site.example>"
+    );
+    assert_eq!(commit.committer.name, "Integrator");
     assert_eq!(commit.parents, std::slice::from_ref(&first));
 
     for (path, expected) in [

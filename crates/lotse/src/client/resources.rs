@@ -16,7 +16,21 @@ pub(crate) fn typed<T: DeserializeOwned>(client: &Client, value: &Value) -> Resu
 /// Whoever a token belongs to.
 #[derive(Debug, Deserialize)]
 pub(crate) struct User {
+    pub(crate) id: i64,
     pub(crate) username: String,
+    #[serde(default)]
+    pub(crate) is_admin: bool,
+}
+
+/// A user's right on a group or project.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) id: i64,
+    pub(crate) username: String,
+    pub(crate) access_level: i64,
+    /// The group or project that gives it.
+    #[serde(default)]
+    pub(crate) path: String,
 }
 
 /// A project.

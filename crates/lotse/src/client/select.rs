@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use model::ProjectPath;
 
-use super::{Client, Job, Pipeline, typed};
+use super::{Client, Job, Pipeline, User, typed};
 use crate::output::Failure;
 
 /// How the user names a job.
@@ -25,6 +25,21 @@ impl FromStr for JobChoice {
             Ok(id) => Self::Id(id),
             Err(_) => Self::Name(text.to_owned()),
         })
+    }
+}
+
+/// The number of the user of this name, for administrators.
+pub(crate) async fn find_user(client: &Client, name: &str) -> Result<i64, Failure> {
+    let found = client
+        .list(&["users"], &[("username", name.to_owned())], 1)
+        .await?;
+    let found = found.first().map(|found| typed::<User>(client, found));
+    match found.transpose()? {
+        Some(user) if user.username == name => Ok(user.id),
+        _ => {
+            Err(Failure::user(format!("there is no user {name}"))
+                .hint("`lotse user list` names them"))
+        }
     }
 }
 

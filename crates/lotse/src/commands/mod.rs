@@ -13,6 +13,7 @@ mod lab;
 mod lock;
 mod login;
 mod logs;
+mod member;
 mod pipeline;
 mod plan;
 mod project;
@@ -23,6 +24,7 @@ mod serve;
 mod status;
 mod token;
 mod unlock;
+mod user;
 mod variable;
 mod volume;
 
@@ -67,6 +69,8 @@ enum Command {
     Lock(lock::Arguments),
     Unlock(unlock::Arguments),
     Volume(volume::Arguments),
+    User(user::Arguments),
+    Member(member::Arguments),
     Token(token::Arguments),
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
@@ -100,6 +104,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Lock(arguments) => client(lock::run(arguments, screen)),
         Command::Unlock(arguments) => client(unlock::run(arguments, screen)),
         Command::Volume(arguments) => client(volume::run(arguments, screen)),
+        Command::User(arguments) => client(user::run(arguments, screen)),
+        Command::Member(arguments) => client(member::run(arguments, screen)),
         Command::Token(arguments) => client(token::run(arguments, screen)),
         Command::Edge(command) => service(edge::run(command)),
         Command::Lab(arguments) => lab::run(arguments),

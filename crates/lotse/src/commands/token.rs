@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 
-use crate::client::{AtServer, Session, Token, typed};
+use crate::client::{AtServer, Session, Token, find_user, typed};
 use crate::output::{Cell, Failure, Screen, Table, Tone, ago};
 
 /// Tokens, with which you and your programs log in
@@ -31,6 +31,9 @@ enum Command {
         /// The day, YYYY-MM-DD, at whose beginning in UTC it ends to work [default: it does not expire]
         #[arg(long, value_name = "DATE")]
         expires: Option<Date>,
+        /// For this user instead of you; for administrators
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -51,11 +54,14 @@ enum Command {
     },
     /// List your tokens, without their texts
     List {
+        /// This user's instead of yours; for administrators
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Make a token useless
+    /// Make a token useless: yours, or as an administrator anybody's
     Revoke {
         /// Its number, as `lotse token list` shows it
         id: i64,
@@ -70,9 +76,13 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
             name,
             scopes,
             expires,
+            user,
             json,
         } => {
-            let wanted = json!({ "name": name, "scopes": scopes, "expires_at": expires });
+            let mut wanted = json!({ "name": name, "scopes": scopes, "expires_at": expires });
+            if let Some(user) = user {
+                wanted["username"] = user.into();
+            }
             create(&session, &["user", "personal_access_tokens"], &wanted, json).await?;
         }
         Command::Runner {
@@ -89,7 +99,7 @@ pub(crate) async fn run(arguments: Arguments, screen: Screen) -> Result<ExitCode
             });
             create(&session, &["user", "runners"], &wanted, json).await?;
         }
-        Command::List { json } => list(&session, json).await?,
+        Command::List { user, json } => list(&session, user, json).await?,
         Command::Revoke { id } => revoke(&session, id).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -112,9 +122,14 @@ async fn create(
     session.screen.line(text)
 }
 
-async fn list(session: &Session, json: bool) -> Result<(), Failure> {
+async fn list(session: &Session, user: Option<String>, json: bool) -> Result<(), Failure> {
     let path = ["personal_access_tokens"];
-    let tokens = session.client.list(&path, &[], usize::MAX).await?;
+    let mut query = Vec::new();
+    if let Some(user) = user {
+        let id = find_user(&session.client, &user).await?;
+        query.push(("user_id", id.to_string()));
+    }
+    let tokens = session.client.list(&path, &query, usize::MAX).await?;
     if json {
         return session.screen.json(&tokens);
     }

@@ -10,7 +10,7 @@ const LONGEST: usize = 60;
 /// Between who it is and why, where a person has locked by hand.
 const BY_HAND: &str = " by hand: ";
 
-/// This process, as nobody else is at any time: `anna@desk, pid 4711 since 2026-11-25T10:00:00Z`;
+/// This process, as nobody else is at any time: `operator@desk, pid 4711 since 2026-11-25T10:00:00Z`;
 /// in a job of a pipeline also the job's address.
 pub(crate) fn of_process() -> Holder {
     let who = who();

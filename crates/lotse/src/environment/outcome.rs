@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use deploy::{Cause, Holder, HostName, Leftover, Outcome, Plan, Problems, ReleaseNumber};
+use deploy::{
+    Cause, Consequence, Holder, HostName, Leftover, Outcome, Plan, Problems, ReleaseNumber, Way,
+};
 
 use super::words::count;
 use crate::output::Failure;
@@ -21,7 +23,10 @@ pub(super) fn conclude(outcome: &Outcome, plan: Option<&Plan>, json: bool) -> Ex
             if !json {
                 tell_done(*release, plan);
             }
-            return ExitCode::SUCCESS;
+            if !outcome.is_unwritten() {
+                return ExitCode::SUCCESS;
+            }
+            tell_unwritten(plan);
         }
         Outcome::Refused(problems) => return refusal(problems).report(),
         Outcome::Interrupted => {
@@ -77,6 +82,19 @@ fn tell_done(release: ReleaseNumber, plan: Option<&Plan>) {
     println!("release {} serves on {hosts}", title(plan, release));
 }
 
+/// How a record that could not be written comes right.
+fn tell_unwritten(plan: Option<&Plan>) {
+    let Some(plan) = plan else { return };
+    let again = match plan.intent.way {
+        Way::Deploy => "deploy",
+        Way::Rollback => "rollback",
+    };
+    let environment = &plan.environment;
+    eprintln!(
+        "hint: `lotse {again} {environment}` again writes it down; until then a later failure or rollback leads to the release before"
+    );
+}
+
 fn tell_lock_lost(host: &HostName, by: Option<&Holder>) {
     let by = by.map_or("somebody", |holder| holder.as_str());
     eprintln!("error: the lock of {host} was taken by {by}; all was left as it was");
@@ -102,13 +120,15 @@ fn tell_causes(causes: &[Cause]) {
 
 fn tell_leftovers(leftovers: &[Leftover]) {
     for leftover in leftovers {
-        let host = leftover.host.short();
-        match leftover.stuck {
-            true => eprintln!(
-                "error: {host} does not serve what it should: {}",
-                leftover.message
-            ),
-            false => eprintln!("warning: {host}: left undone: {}", leftover.message),
+        let (host, why) = (leftover.host.short(), &leftover.message);
+        match leftover.consequence {
+            Consequence::Untidy => eprintln!("warning: {host}: left undone: {why}"),
+            Consequence::Unwritten => {
+                eprintln!(
+                    "error: {host} serves the release, but its record does not say so: {why}"
+                );
+            }
+            Consequence::Stuck => eprintln!("error: {host} does not serve what it should: {why}"),
         }
     }
 }
@@ -121,5 +141,31 @@ fn tell_logs(causes: &[Cause], plan: Option<&Plan>) {
         eprintln!(
             "hint: `lotse logs {environment} {service} --release {release}` shows all of its output"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_written_down_is_no_success() {
+        for (consequence, expected) in [
+            (None, ExitCode::SUCCESS),
+            (Some(Consequence::Untidy), ExitCode::SUCCESS),
+            (Some(Consequence::Unwritten), ExitCode::FAILURE),
+        ] {
+            let leftover = consequence.map(|consequence| Leftover {
+                host: "ssh://web1".parse().unwrap(),
+                step: "write down: release 2 is in force".to_owned(),
+                message: "the disk is full".to_owned(),
+                consequence,
+            });
+            let done = Outcome::Done {
+                release: ReleaseNumber(2),
+                leftovers: leftover.into_iter().collect(),
+            };
+            assert_eq!(conclude(&done, None, true), expected, "{consequence:?}");
+        }
     }
 }

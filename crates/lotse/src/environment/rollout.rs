@@ -143,7 +143,7 @@ mod tests {
     fn lock(host: &str, seconds: u64) -> Problem {
         Problem::Locked {
             host: host.parse().unwrap(),
-            holder: "anna at laptop".parse().unwrap(),
+            holder: "operator at laptop".parse().unwrap(),
             expires_in: Span::seconds(seconds),
         }
     }

@@ -91,8 +91,8 @@ impl Tree {
             .env("GIT_CONFIG_NOSYSTEM", "1");
         for who in ["AUTHOR", "COMMITTER"] {
             command
-                .env(format!("GIT_{who}_NAME"), "Ada Lovelace")
-                .env(format!("GIT_{who}_EMAIL"), "ada@example.org");
+                .env(format!("GIT_{who}_NAME"), "Some Developer")
+                .env(format!("GIT_{who}_EMAIL"), "developer@example.org");
         }
         command
     }

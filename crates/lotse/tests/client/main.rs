@@ -574,6 +574,34 @@ async fn tokens() {
 }
 
 #[tokio::test]
+async fn nobody_is_removed_by_mistake() {
+    let mock = Mock::start().await;
+    // a server that does not know the question answers with everybody
+    let everybody = json!([{"id": 1, "username": "root"}, {"id": 2, "username": "editor"}]);
+    mock.on("GET /users", [Answer::json(everybody)]);
+    mock.on("DELETE /users/1", [Answer::text("").status(204)]);
+    let user = User::of(&mock);
+    let unknown = user.run(&["user", "remove", "editor", "--yes"]).await;
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("there is no user editor"),
+        "{}",
+        unknown.stderr
+    );
+    let unsure = user.run(&["user", "remove", "root"]).await;
+    assert_eq!(unsure.code, 2, "{}", unsure.stderr);
+    let deleted = |mock: &Mock| {
+        mock.asked()
+            .iter()
+            .any(|asked| asked.what.starts_with("DELETE"))
+    };
+    assert!(!deleted(&mock));
+    let removed = user.ok(&["user", "remove", "root", "--yes"]).await;
+    assert_eq!(removed.stdout, "root was removed\n");
+    assert!(deleted(&mock));
+}
+
+#[tokio::test]
 async fn whoever_stops_reading_has_seen_enough() {
     let mock = Mock::start().await;
     mock.on("GET /projects", [Answer::json(json!([project()]))]);

@@ -19,7 +19,7 @@ async fn one_at_a_time() {
     site.lotse("v1", &locked).succeeds();
     let refused = site.lotse("v1", &["deploy", "prod"]).fails();
     assert!(
-        refused.contains("anna@") && refused.contains("moving the database"),
+        refused.contains("operator@") && refused.contains("moving the database"),
         "{refused}"
     );
     site.lotse("v1", &locked).succeeds();
@@ -27,7 +27,7 @@ async fn one_at_a_time() {
     let refused = site.lotse("v1", &other).fails();
     assert!(refused.contains("moving the database"), "{refused}");
     let status = site.lotse("v1", &["status", "prod"]).fails();
-    assert!(status.contains("locked by anna@"), "{status}");
+    assert!(status.contains("locked by operator@"), "{status}");
     let unlocked = site.lotse("v1", &["unlock", "prod"]).succeeds();
     assert!(unlocked.contains("moving the database"), "{unlocked}");
     assert!(

@@ -43,7 +43,7 @@ impl Project {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
-            .env("USER", "anna")
+            .env("USER", "operator")
             .stdin(Stdio::null());
         if let Some(tag) = tag {
             command.env("CI_COMMIT_TAG", tag);

@@ -76,7 +76,9 @@ none: {stage: test, dependencies: [], script: ['ls out || echo v${VERSION:-unset
         let path = format!("{latest}/download?job={query}");
         assert_eq!(status(&lotse, Method::GET, &path).await, code, "{query}");
     }
-    let stranger = lotse.post("/users", &json!({ "username": "eve" })).await;
+    let stranger = lotse
+        .post("/users", &json!({ "username": "stranger" }))
+        .await;
     let theirs = lotse
         .bare_request(Method::GET, &format!("/api/v4{job}/artifacts"))
         .header("private-token", stranger["token"].as_str().unwrap());

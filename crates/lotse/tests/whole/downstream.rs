@@ -405,29 +405,29 @@ api:
     assert!(web.push(&["main", "-o", "ci.skip"]).await.ok);
     let secret = json!({ "key": "TOKEN", "value": "s3cr3t-of-web", "masked": true });
     lotse.post("/projects/site%2Fweb/variables", &secret).await;
-    let ada = user(&lotse, "ada", &[("web", 30), ("api", 30)]).await;
-    let bob = user(&lotse, "bob", &[("web", 30), ("api", 20)]).await;
-    let eve = user(&lotse, "eve", &[("web", 30)]).await;
+    let developer = user(&lotse, "developer", &[("web", 30), ("api", 30)]).await;
+    let reporter = user(&lotse, "reporter", &[("web", 30), ("api", 20)]).await;
+    let stranger = user(&lotse, "stranger", &[("web", 30)]).await;
 
     for (token, branch, reason, said) in [
-        (&ada, "next", Value::Null, "made pipeline #"),
+        (&developer, "next", Value::Null, "made pipeline #"),
         (
-            &ada,
+            &developer,
             "gone",
             json!("downstream_pipeline_creation_failed"),
             "site/api does not have a branch or tag gone",
         ),
         (
-            &bob,
+            &reporter,
             "next",
             json!("insufficient_bridge_permissions"),
-            "bob, who started this pipeline, may not start one in site/api",
+            "reporter, who started this pipeline, may not start one in site/api",
         ),
         (
-            &eve,
+            &stranger,
             "next",
             json!("downstream_bridge_project_not_found"),
-            "there is no project site/api, or eve",
+            "there is no project site/api, or stranger",
         ),
     ] {
         let variables = json!([
@@ -448,19 +448,65 @@ api:
         assert_eq!(done.status() == "success", reason.is_null());
     }
 
-    // the one that was made is the other project's own, by ada
+    // the one that was made is the other project's own, by developer
     let made = lotse.get("/projects/site%2Fapi/pipelines").await;
     assert_eq!(made.as_array().unwrap().len(), 1, "{made}");
     assert_eq!(made[0]["source"], "pipeline");
     assert_eq!(made[0]["ref"], "next");
     assert_eq!(made[0]["sha"], commit);
-    assert_eq!(made[0]["user"]["username"], "ada");
+    assert_eq!(made[0]["user"]["username"], "developer");
     let below = lotse
         .finished("site/api", made[0]["id"].as_i64().unwrap())
         .await;
     let log = lotse.log("site/api", below.job_id("say")).await;
     let said = "hello: web-main for everyone in site/api on next, [MASKED]";
     assert_eq!(lines_after(&log, "$ "), [said], "{log}");
+}
+
+#[tokio::test]
+async fn a_trigger_job_whose_pipeline_is_deleted_with_its_project_fails() {
+    let lotse = serve().await;
+    let _runner = lotse.runner(&["shell"]).await;
+    for (round, strategy, waits, dies) in [
+        ("alive", "depend", "running", false),
+        ("manual", "mirror", "manual", false),
+        ("killed", "depend", "running", true),
+    ] {
+        let api = lotse.repository(&format!("{round}/api")).await;
+        let below = match waits {
+            "manual" => "ask: {when: manual, allow_failure: false, script: [x]}",
+            _ => "wait: {tags: [nobody], script: [x]}",
+        };
+        api.commit_ci(below, "first").await;
+        assert!(api.push(&["main", "-o", "ci.skip"]).await.ok);
+        let web = format!("{round}/web");
+        let above = format!(
+            "
+stages: [build, deploy]
+api: {{stage: build, trigger: {{project: {round}/api, strategy: {strategy}}}}}
+deploy: {{stage: deploy, tags: [shell], script: ['echo deployed']}}
+"
+        );
+        let (_repository, id) = lotse.pushed(&web, &above).await;
+        lotse
+            .pipeline_when(&web, id, |now| {
+                now.job_status("api") == waits && now.job("api")["downstream_pipeline"].is_object()
+            })
+            .await;
+        let path = format!("/projects/{round}%2Fapi");
+        let delete = lotse.request(Method::DELETE, &path);
+        assert_eq!(lotse.ask(delete).await.status, 202);
+        if dies {
+            lotse.kill();
+            lotse.start_again().await;
+        }
+        let done = lotse.finished(&web, id).await;
+        assert_eq!(done.summary(), "failed: api failed, deploy skipped");
+        let reason = "downstream_bridge_project_not_found";
+        assert_eq!(done.job("api")["failure_reason"], reason, "{round}");
+        let log = lotse.log(&web, done.job_id("api")).await;
+        assert!(log.contains("its project was deleted"), "{round}: {log}");
+    }
 }
 
 #[tokio::test]

@@ -170,11 +170,13 @@ async fn files_of_other_projects_are_read_with_the_rights_of_whoever_pushes() {
     parts(&lotse).await;
     lotse.repository("site/web").await;
     lotse.pushed("site/web", "first: {script: [make]}\n").await;
-    let eve = lotse.post("/users", &json!({ "username": "eve" })).await;
-    let member = |level: i64| json!({ "username": "eve", "access_level": level });
+    let stranger = lotse
+        .post("/users", &json!({ "username": "stranger" }))
+        .await;
+    let member = |level: i64| json!({ "username": "stranger", "access_level": level });
     lotse.post("/groups/site/members", &member(40)).await;
     let site = lotse
-        .repository_as("site/other", eve["token"].as_str().unwrap())
+        .repository_as("site/other", stranger["token"].as_str().unwrap())
         .await;
     site.commit_ci(SITE, "with parts").await;
     let refused = site.push(&["main"]).await;
@@ -433,9 +435,11 @@ async fn files_tags_and_templates_are_there_in_gitlabs_shapes() {
     assert_eq!(tree[1]["name"], "build.yml");
     let tags = lotse.get("/projects/parts%2Flib/repository/tags").await;
     assert_eq!(tags[1]["name"], "1.2.0");
-    let eve = lotse.post("/users", &json!({ "username": "eve" })).await;
+    let stranger = lotse
+        .post("/users", &json!({ "username": "stranger" }))
+        .await;
     let request = lotse
         .bare_request(Method::GET, &format!("/api/v4{path}/raw"))
-        .header("private-token", eve["token"].as_str().unwrap());
+        .header("private-token", stranger["token"].as_str().unwrap());
     assert_eq!(lotse.ask(request).await.status, 404);
 }

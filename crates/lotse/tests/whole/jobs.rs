@@ -285,3 +285,41 @@ async fn a_log_is_followed_while_it_is_written_and_from_where_it_broke_off() {
         .await;
     assert_eq!((followed.code, followed.stdout), (0, seen));
 }
+
+#[tokio::test]
+async fn what_was_a_deleted_projects_is_nobody_elses() {
+    let lotse = serve().await;
+    let _runner = lotse.runner(&[]).await;
+    let ci = "say: {script: ['echo the secret of one'], artifacts: {paths: [a.txt]}, before_script: ['echo x > a.txt']}";
+    let (_repository, id) = lotse.pushed("one/web", ci).await;
+    let done = lotse.finished("one/web", id).await;
+    let job = done.job_id("say");
+    assert_eq!(done.status(), "success");
+    let log = lotse.data().join(format!("logs/0/{job}.log"));
+    let archive = lotse.data().join(format!("artifacts/{job}/archive"));
+    assert!(log.exists() && archive.exists());
+    let delete = lotse.request(Method::DELETE, "/projects/one%2Fweb");
+    assert_eq!(lotse.ask(delete).await.status, 202);
+    assert!(!log.exists() && !archive.exists());
+
+    // what a crash has left goes at the next start
+    fs_err::write(&log, "the secret of one").unwrap();
+    lotse.kill();
+    lotse.start_again().await;
+    let waiting = "wait: {tags: [nobody], script: [x]}";
+    let (_repository, other) = lotse.pushed("two/web", waiting).await;
+    let waits = lotse.pipeline("two/web", other).await;
+    assert!(
+        other > id && waits.job_id("wait") > job,
+        "{other}, {waits:?}"
+    );
+    assert_eq!(lotse.log("two/web", waits.job_id("wait")).await, "");
+    let deadline = std::time::Instant::now() + testkit::lotse::PATIENCE;
+    while log.exists() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the log is still there"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

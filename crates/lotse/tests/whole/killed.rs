@@ -32,7 +32,9 @@ deploy: {{stage: deploy, script: ['echo $GREETING']}}
         .await;
     let secret = json!({ "key": "SECRET", "value": "a-masked-value", "masked": true });
     lotse.post("/groups/site/variables", &secret).await;
-    let user = lotse.post("/users", &json!({ "username": "ada" })).await;
+    let user = lotse
+        .post("/users", &json!({ "username": "developer" }))
+        .await;
     let before = everything(&lotse).await;
 
     let commit = repository.commit_ci(&ci, "a long job").await;
@@ -75,7 +77,7 @@ deploy: {{stage: deploy, script: ['echo $GREETING']}}
     let me = lotse
         .bare_request(reqwest::Method::GET, "/api/v4/user")
         .header("private-token", token);
-    assert_eq!(lotse.ask(me).await.json()["username"], "ada");
+    assert_eq!(lotse.ask(me).await.json()["username"], "developer");
     assert_eq!(runner.log().matches("registered").count(), 1);
 }
 

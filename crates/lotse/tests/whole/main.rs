@@ -14,6 +14,7 @@ mod pages;
 mod refused;
 mod start;
 mod superseded;
+mod users;
 mod variables;
 
 use testkit::lotse::Lotse;

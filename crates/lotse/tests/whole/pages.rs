@@ -117,7 +117,7 @@ go-live: {stage: deploy, tags: [prod01], script: [echo live]}
                 "build",
                 "deploy",
                 "success",
-                "Ada Lovelace",
+                "Some Developer",
                 "Cancel",
             ],
         ),
@@ -188,7 +188,9 @@ async fn nothing_that_is_pushed_becomes_html() {
     let ci = format!(
         "\"{hostile}\": {{stage: build, script: [\"echo {hostile}\"], tags: [\"{hostile}\"]}}\n\"<b>broken\": {{stage: build}}\n"
     );
-    repository.git(&["config", "user.name", "<i>Ada"]).await;
+    repository
+        .git(&["config", "user.name", "<i>Developer"])
+        .await;
     repository
         .commit_ci(&ci, &format!("{hostile} \"& more"))
         .await;
@@ -217,7 +219,7 @@ async fn nothing_that_is_pushed_becomes_html() {
     ] {
         let answer = browser.get(&path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
-        for tag in ["<script>alert", "<img", "<i>Ada", "<b>broken"] {
+        for tag in ["<script>alert", "<img", "<i>Developer", "<b>broken"] {
             assert!(
                 !answer.text.contains(tag),
                 "{path}: {tag} in\n{}",

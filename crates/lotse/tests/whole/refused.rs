@@ -127,11 +127,15 @@ async fn a_runner_with_a_wrong_token_says_so_and_ends() {
 async fn a_token_does_what_its_scopes_and_its_owners_role_allow_and_no_more() {
     let lotse = serve().await;
     let (repository, id) = lotse.pushed("site/web", "build: {script: [make]}").await;
-    let stranger = lotse.post("/users", &json!({ "username": "eve" })).await;
+    let stranger = lotse
+        .post("/users", &json!({ "username": "stranger" }))
+        .await;
     let stranger = stranger["token"].as_str().unwrap();
-    let reporter = lotse.post("/users", &json!({ "username": "rae" })).await;
+    let reporter = lotse
+        .post("/users", &json!({ "username": "reporter" }))
+        .await;
     let reporter = reporter["token"].as_str().unwrap();
-    let member = json!({ "username": "rae", "access_level": 20 });
+    let member = json!({ "username": "reporter", "access_level": 20 });
     lotse.post("/projects/site%2Fweb/members", &member).await;
     let scoped = json!({ "name": "reads", "scopes": ["read_api"] });
     let scoped = lotse.post("/user/personal_access_tokens", &scoped).await;
@@ -453,4 +457,106 @@ fn files(folder: &Path) -> Vec<String> {
     }
     found.sort();
     found
+}
+
+#[tokio::test]
+async fn whatever_the_api_refuses_it_says_why_in_json() {
+    let lotse = serve().await;
+    lotse.pushed("site/web", "build: {script: [make]}").await;
+    for (method, path, body, status, said) in [
+        (
+            Method::GET,
+            "/nothing/here",
+            "",
+            404,
+            "there is no call GET /api/v4/nothing/here",
+        ),
+        (Method::PATCH, "/users", "", 405, "405 Method Not Allowed"),
+        (
+            Method::GET,
+            "/projects?page=many",
+            "",
+            400,
+            "page: invalid digit",
+        ),
+        (
+            Method::GET,
+            "/projects/site%2Fweb/pipelines/first",
+            "",
+            400,
+            "`first`",
+        ),
+        (Method::GET, "/projects/%FF", "", 400, "UTF-8"),
+        (Method::POST, "/users", "{", 400, "EOF"),
+        (
+            Method::POST,
+            "/users",
+            "{\"username\": 1}",
+            422,
+            "username: invalid type",
+        ),
+        (
+            Method::POST,
+            "/projects",
+            "{\"path_with_namespace\": \"v2/web\"}",
+            400,
+            "something else there",
+        ),
+        (
+            Method::POST,
+            "/groups",
+            "{\"path\": \"api\"}",
+            400,
+            "something else there",
+        ),
+        (
+            Method::POST,
+            "/projects/site%2Fweb/variables",
+            "{\"key\": \"KEY\", \"value\": \"a\\u0000b\"}",
+            400,
+            "NUL",
+        ),
+        (
+            Method::POST,
+            "/projects/site%2Fweb/pipeline",
+            "{\"ref\": \"main\", \"variables\": [{\"key\": \"A B\", \"value\": \"x\"}]}",
+            400,
+            "`A B` is no name",
+        ),
+        (
+            Method::POST,
+            "/user/personal_access_tokens",
+            "{\"name\": \"\", \"scopes\": [\"api\"]}",
+            400,
+            "1 to 255 characters",
+        ),
+    ] {
+        let request = lotse
+            .request(method.clone(), path)
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        let answer = lotse.ask(request).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(said), "{method} {path}: {message}");
+    }
+    let tags: Vec<_> = (0..51).map(|number| format!("tag-{number}")).collect();
+    for runner in [
+        json!({ "runner_type": "instance_type", "tag_list": tags }),
+        json!({ "runner_type": "instance_type", "tag_list": ["x".repeat(256)] }),
+        json!({ "runner_type": "instance_type", "description": "x".repeat(1025) }),
+    ] {
+        let request = lotse.request(Method::POST, "/user/runners").json(&runner);
+        let answer = lotse.ask(request).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    // a push makes no project where nobody could reach it either
+    let repository = lotse.repository("jwt/auth").await;
+    repository.commit("first").await;
+    let pushed = repository.push(&["main"]).await;
+    assert!(
+        !pushed.ok && pushed.text.contains("something else there"),
+        "{}",
+        pushed.text
+    );
 }

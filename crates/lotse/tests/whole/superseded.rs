@@ -1,10 +1,11 @@
 //! Newer pipelines of a branch and the older ones; jobs of a resource group and whose turn it is.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::json;
-use testkit::lotse::{Lotse, Repository};
+use testkit::lotse::{Lotse, PATIENCE, Repository};
 
 use crate::serve;
 
@@ -77,6 +78,66 @@ async fn a_newer_push_cancels_what_has_not_begun() {
         .request(Method::PUT, "/projects/site%2Fweb")
         .json(&json!({}));
     assert_eq!(lotse.ask(nothing).await.status, 400);
+}
+
+/// The moment is found, not guessed: as soon as the first of many is cancelled, the server dies.
+#[tokio::test]
+async fn a_server_killed_amid_the_cancelling_cancels_the_rest_when_it_starts_again() {
+    const OLDER: usize = 40;
+    const ROUNDS: usize = 10;
+    let lotse = serve().await;
+    let ci = "build: {script: [make]}\n";
+    let (repository, first) = lotse.pushed("site/web", ci).await;
+    let mut alive = vec![first];
+    let mut cut = 0;
+    for _round in 0..ROUNDS {
+        let start = json!({ "ref": "main" });
+        while alive.len() < OLDER {
+            let made = lotse.post("/projects/site%2Fweb/pipeline", &start).await;
+            alive.push(made["id"].as_i64().unwrap());
+        }
+        let before = superseded(&lotse);
+        let commit = repository.commit("a newer one").await;
+        let kill = async {
+            until_canceled(&lotse, alive[0]).await;
+            lotse.kill();
+        };
+        tokio::join!(repository.push(&["main"]), kill);
+        cut += usize::from(superseded(&lotse) - before < OLDER);
+        lotse.start_again().await;
+        for &id in &alive {
+            let ended = lotse.finished("site/web", id).await;
+            assert_eq!(ended.summary(), "canceled: build canceled", "{id}");
+        }
+        // the newer one was made once, and is none of them
+        let newest = lotse.latest_pipeline("site/web").await;
+        let newest = lotse.pipeline("site/web", newest).await;
+        assert_eq!(newest.summary(), "pending: build pending");
+        assert_eq!(newest.pipeline["sha"], commit);
+        let expected = alive.iter().max().unwrap() + 1;
+        assert_eq!(newest.pipeline["id"], expected);
+        alive = vec![expected];
+        if cut == 3 {
+            return;
+        }
+    }
+    assert!(
+        cut > 0,
+        "every time all were cancelled before the server died"
+    );
+}
+
+/// How many pipelines were told that a newer one is there, as the server's log says.
+fn superseded(lotse: &Lotse) -> usize {
+    lotse.server_log().matches("superseded").count()
+}
+
+async fn until_canceled(lotse: &Lotse, id: i64) {
+    let path = format!("/projects/site%2Fweb/pipelines/{id}");
+    let deadline = Instant::now() + PATIENCE;
+    while lotse.get(&path).await["status"] != "canceled" {
+        assert!(Instant::now() < deadline, "{id} is not cancelled");
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,11 @@ impl Run {
                 Some(target) => self.follow(job, *status, target, effects),
                 None => Ok(()),
             },
+            Downstream::Removed { reason } => {
+                let started = self.jobs[job].started;
+                self.expect(job, WHAT, |status| started && !status.is_complete())?;
+                self.fail(job, &Failure::other(reason), effects)
+            }
         }
     }
 

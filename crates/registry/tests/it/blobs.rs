@@ -107,7 +107,7 @@ async fn mounts() {
         let path = format!("/v2/{to}/blobs/uploads/?mount={digest}&from={from}");
         server.request_as(user, "POST", &path)
     };
-    let response = expect(mount("alice", "team/two", &digest, "team/one"), 201).await;
+    let response = expect(mount("maintainer", "team/two", &digest, "team/one"), 201).await;
     let location = header(&response, "location").to_owned();
     assert_eq!(location, format!("/v2/team/two/blobs/{digest}"));
     expect(server.request("GET", &location), 200).await;
@@ -119,7 +119,7 @@ async fn mounts() {
         (&digest, "../x"),
         (&hidden, "team/one"),
     ] {
-        let response = expect(mount("alice", "team/four", digest, from), 202).await;
+        let response = expect(mount("maintainer", "team/four", digest, from), 202).await;
         assert!(header(&response, "location").starts_with("/v2/team/four/blobs/uploads/"));
         let path = format!("/v2/team/four/blobs/{digest}");
         refused(server.request("GET", &path), 404, "BLOB_UNKNOWN").await;
@@ -136,10 +136,10 @@ async fn a_mount_reveals_nothing_that_the_caller_may_not_pull() {
     let server = Server::start().await;
     let digest = server.push_blob("secret/x", b"hidden").await;
     let path = format!("/v2/team/app/blobs/uploads/?mount={digest}&from=secret/x");
-    expect(server.request_as("carol", "POST", &path), 202).await;
+    expect(server.request_as("developer", "POST", &path), 202).await;
     let path = format!("/v2/team/app/blobs/{digest}");
     refused(
-        server.request_as("carol", "GET", &path),
+        server.request_as("developer", "GET", &path),
         404,
         "BLOB_UNKNOWN",
     )

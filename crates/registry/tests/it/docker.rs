@@ -103,13 +103,13 @@ fn without_login(desk: &Desk<'_>) {
 }
 
 fn wrong_password(desk: &Desk<'_>) {
-    let text = desk.fails(&["login", "-u", "alice", "-p", "guess", &desk.registry]);
+    let text = desk.fails(&["login", "-u", "maintainer", "-p", "guess", &desk.registry]);
     assert!(text.contains("wrong user name"), "{text}");
 }
 
 fn push_and_pull(desk: &Desk<'_>) {
     let image = desk.image("team/app:v1");
-    desk.log_in("alice");
+    desk.log_in("maintainer");
     let id = desk.id_of(&image);
     desk.succeeds(&["push", &image]);
     // Its layers are mounted from the first.
@@ -130,7 +130,7 @@ fn push_and_pull(desk: &Desk<'_>) {
 
 fn without_rights(desk: &Desk<'_>) {
     let image = desk.image("team/app:v1");
-    desk.log_in("bob");
+    desk.log_in("reporter");
     desk.succeeds(&["pull", &image]);
     let text = desk.fails(&["push", &image]);
     assert!(text.contains("you may not push to team/app"), "{text}");

@@ -13,8 +13,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// `alice` may do all, `carol` may pull from and push to `team`, `bob` may only pull from it,
-/// `mallory` may do nothing; everybody may pull from `public`. Each has their name backwards for a password. `broken` cannot be asked about.
+/// `maintainer` may do all, `developer` may pull from and push to `team`, `reporter` may only pull from it,
+/// `stranger` may do nothing; everybody may pull from `public`. Each has their name backwards for a password. `broken` cannot be asked about.
 pub(crate) struct People;
 
 impl Access for People {
@@ -24,7 +24,7 @@ impl Access for People {
         password: &'a Secret,
     ) -> BoxFuture<'a, Result<Option<Identity>, AccessError>> {
         let backwards: String = user.chars().rev().collect();
-        let is_known = ["alice", "bob", "carol", "mallory"].contains(&user);
+        let is_known = ["maintainer", "reporter", "developer", "stranger"].contains(&user);
         let fits = is_known && password.expose() == backwards;
         async move { Ok(fits.then(|| Identity::new(user))) }.boxed()
     }
@@ -38,9 +38,9 @@ impl Access for People {
         let group = repository.as_str().split('/').next().unwrap_or_default();
         let answer = match (group, identity.map(Identity::as_str), action) {
             ("broken", ..) => Err("the database is on fire".into()),
-            ("team" | "public" | "secret", Some("alice"), _)
-            | ("team", Some("carol"), Action::Pull | Action::Push)
-            | ("team", Some("bob"), Action::Pull)
+            ("team" | "public" | "secret", Some("maintainer"), _)
+            | ("team", Some("developer"), Action::Pull | Action::Push)
+            | ("team", Some("reporter"), Action::Pull)
             | ("public", _, Action::Pull) => Ok(Permission::Granted),
             ("team" | "public", ..) => Ok(Permission::Denied),
             _ => Ok(Permission::UnknownRepository),
@@ -121,9 +121,9 @@ impl Server {
             .request(method, format!("http://{}{path}", self.address))
     }
 
-    /// A request of `alice`, who may do all.
+    /// A request of `maintainer`, who may do all.
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        self.request_as("alice", method, path)
+        self.request_as("maintainer", method, path)
     }
 
     pub(crate) fn request_as(&self, user: &str, method: &str, path: &str) -> RequestBuilder {

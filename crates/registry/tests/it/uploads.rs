@@ -128,7 +128,7 @@ async fn broken_patch(server: &Server, upload: &str, sent: &[u8], announced: usi
         .await
         .unwrap();
     let head = format!(
-        "PATCH {upload} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6ZWNpbGE=\r\nContent-Length: {announced}\r\n\r\n"
+        "PATCH {upload} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic bWFpbnRhaW5lcjpyZW5pYXRuaWFt\r\nContent-Length: {announced}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(sent).await.unwrap();

@@ -37,6 +37,9 @@ pub(crate) enum ArchiveError {
     /// The archive is no zip, or damaged.
     #[error("the artifacts cannot be read")]
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The archive is not where it should be, or the disk fails.
+    #[error("the artifacts cannot be opened")]
+    Gone(#[source] io::Error),
 }
 
 /// One file of a job's archive, which has at most `limit` bytes.
@@ -56,7 +59,7 @@ pub(crate) async fn file_of(
 /// One file of the archive at this path.
 pub(crate) fn read(archive: &Path, path: &str, limit: u64) -> Result<Vec<u8>, ArchiveError> {
     let damaged = |error: Box<dyn std::error::Error + Send + Sync>| ArchiveError::Damaged(error);
-    let file = fs::File::open(archive).map_err(|error| damaged(error.into()))?;
+    let file = fs::File::open(archive).map_err(ArchiveError::Gone)?;
     let left = Rc::new(Cell::new(DIRECTORY_LIMIT));
     let file = Bounded {
         file: BufReader::new(file),
@@ -151,7 +154,7 @@ mod tests {
         assert!(matches!(found("a", 1), ArchiveError::Damaged(_)));
         assert!(matches!(
             read(&folder.path().join("absent"), "a", 1).unwrap_err(),
-            ArchiveError::Damaged(_)
+            ArchiveError::Gone(_)
         ));
     }
 

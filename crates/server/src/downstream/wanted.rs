@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ci::{Graph, Source, Trigger, TriggerInclude, TriggerTarget};
-use model::{CommitId, GitRef, Variable};
+use model::{CommitId, GitRef, PipelineId, Variable};
 
 use super::file::{ChildFile, Files};
 use super::{Failed, Refusal, forward};
@@ -20,7 +20,7 @@ use crate::store::{JobRow, PipelineRow, Project, StoreError};
 /// Children below children: at most so many levels.
 pub(crate) const LEVELS_OF_CHILDREN: usize = 2;
 
-/// Pipelines that one pipeline leads to, with itself: at most so many, and as many more as are made at once.
+/// Pipelines that one pipeline leads to, with itself: at most so many.
 pub(crate) const PIPELINES_OF_ONE: i64 = 1000;
 
 /// Pipelines above one that are looked at.
@@ -117,9 +117,6 @@ impl<'a> Asking<'a> {
                 message,
             )));
         }
-        if let Some(refusal) = self.too_many(&above).await? {
-            return Ok(Err(refusal));
-        }
         let file = match self.child_file(includes).await? {
             Ok(file) => file,
             Err(refusal) => return Ok(Err(refusal)),
@@ -135,6 +132,7 @@ impl<'a> Asking<'a> {
             variables: forward::variables(self, true).await?,
             trigger: Triggered {
                 upstream: self.upstream(),
+                root: root(&above),
                 file: Some((name, file.text())),
                 files: file.files,
                 inputs: BTreeMap::new(),
@@ -205,9 +203,6 @@ impl<'a> Asking<'a> {
             Ok(project) => project,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Some(refusal) = self.too_many(&above).await? {
-            return Ok(Err(refusal));
-        }
         if goes_round(&above) {
             let message = format!(
                 "projects start each other's pipelines in a circle: pipelines {}",
@@ -230,6 +225,7 @@ impl<'a> Asking<'a> {
             variables: forward::variables(self, same_group).await?,
             trigger: Triggered {
                 upstream: self.upstream(),
+                root: root(&above),
                 file: None,
                 files: Files::new(),
                 inputs: inputs
@@ -273,18 +269,6 @@ impl<'a> Asking<'a> {
         })
     }
 
-    async fn too_many(&self, above: &[PipelineRow]) -> Result<Option<Refusal>, StoreError> {
-        let root = above.last().map_or(self.pipeline.id, |root| root.id);
-        let size = self.app.store.hierarchy_size(root).await?;
-        let refusal = || {
-            let message = format!(
-                "pipeline #{root} has led to {size} pipelines, and may to {PIPELINES_OF_ONE}"
-            );
-            Refusal::new("reached_max_pipeline_hierarchy_size", message)
-        };
-        Ok((size >= PIPELINES_OF_ONE).then(refusal))
-    }
-
     fn upstream(&self) -> Upstream {
         Upstream {
             project: self.project.id,
@@ -306,6 +290,13 @@ async fn above(app: &App, pipeline: &PipelineRow) -> Result<Vec<PipelineRow>, St
         }
     }
     Ok(all)
+}
+
+/// The one that started it all.
+fn root(above: &[PipelineRow]) -> PipelineId {
+    let last = above.last();
+    last.expect("a pipeline stands first in what is above it")
+        .id
 }
 
 fn is_child(pipeline: &PipelineRow) -> bool {

@@ -23,7 +23,7 @@ pub(crate) use error::EngineError;
 
 use crate::downstream::Work;
 use crate::live::{Live, Queue};
-use crate::store::{Assignment, JobRow, NewPipeline, PipelineRow, Store};
+use crate::store::{Assignment, JobRow, NewPipeline, PipelineRow, Store, StoreError};
 use active::Active;
 use update::Details;
 
@@ -139,15 +139,15 @@ impl Engine {
         Ok(row.map_or(Status::Canceled, |row| row.status))
     }
 
-    /// The pipeline below a trigger job was made, could not be made, or has another status.
+    /// The pipeline below a trigger job was made, could not be made, has another status, or is no more.
     pub(crate) async fn downstream(
         &self,
         job: &JobRow,
         state: Downstream,
     ) -> Result<(), EngineError> {
         let failure_reason = match &state {
-            Downstream::Refused { reason } => Some(reason.clone()),
-            _ => None,
+            Downstream::Refused { reason } | Downstream::Removed { reason } => Some(reason.clone()),
+            Downstream::Created | Downstream::Status(_) => None,
         };
         let details = Details {
             failure_reason,
@@ -155,6 +155,16 @@ impl Engine {
         };
         self.about(job, |job| Event::Downstream { job, state }, details)
             .await
+    }
+
+    /// Removes a project with its pipelines, and fails the trigger jobs of others that follow one of them.
+    /// Returns the jobs whose files are nobody's now.
+    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<Vec<JobId>, StoreError> {
+        let deleted = self.inner.store.delete_project(id).await?;
+        for job in deleted.above {
+            self.hand_on(Some(Work::Lose(job)));
+        }
+        Ok(deleted.jobs)
     }
 
     /// An event about this attempt, which must be the newest of its job.

@@ -159,6 +159,12 @@ async fn find_project(
 
 async fn create_project(app: &App, path: &ProjectPath) -> Result<Project, Refusal> {
     use crate::store::StoreError;
+    if super::is_taken(path.as_str()) {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("no project can be at {path}: the server has something else there"),
+        ));
+    }
     match app.store.create_project(path).await {
         Ok(project) => {
             tracing::info!(project = %path, "made a project by push");

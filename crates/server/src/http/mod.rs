@@ -9,6 +9,7 @@ mod error;
 mod follow;
 mod git;
 mod images;
+mod refused;
 mod runners;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
@@ -39,13 +41,26 @@ pub(crate) fn router(app: Arc<App>, images: registry::Registry) -> Router {
     Router::new()
         .nest(
             "/api/v4",
-            api::router(Arc::clone(&app)).merge(runners::router()),
+            api::router(Arc::clone(&app))
+                .merge(runners::router())
+                .fallback(refused::no_such_call)
+                .layer(map_response(refused::in_json)),
         )
         .route("/-/health", get(health))
         .merge(web::router())
         .fallback(below_project)
         .with_state(app)
         .merge(registry::router(images, access, key))
+}
+
+/// What is served beside projects, as the first part of an address.
+const TAKEN: [&str; 3] = ["api", "jwt", "v2"];
+
+/// Whether a project or group at this path could not be reached, as something else is there.
+pub(crate) fn is_taken(path: &str) -> bool {
+    path.split('/')
+        .next()
+        .is_some_and(|root| TAKEN.contains(&root))
 }
 
 /// Answers when the server can read its database.

@@ -65,6 +65,7 @@ async fn register(
                 .hint("`lotse token runner NAME` makes a token for one runner"),
         );
     }
+    check(&request.description, &request.tag_list.0)?;
     let token = Secret::random(RUNNER_PREFIX);
     let tags = request.tag_list.0;
     let run_untagged = request.run_untagged.unwrap_or(tags.is_empty());
@@ -84,6 +85,21 @@ async fn register(
         token_expires_at: None,
     };
     Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// GitLab's limits of what people write about a runner.
+pub(super) fn check(description: &str, tags: &[String]) -> Result<(), ApiError> {
+    if description.chars().count() > 1024 {
+        return Err(ApiError::bad_request(
+            "a runner's description has at most 1024 characters",
+        ));
+    }
+    if tags.len() > 50 || tags.iter().any(|tag| tag.chars().count() > 255) {
+        return Err(ApiError::bad_request(
+            "a runner has at most 50 tags, of at most 255 characters each",
+        ));
+    }
+    Ok(())
 }
 
 async fn verify(

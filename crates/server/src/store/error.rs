@@ -1,5 +1,7 @@
 //! What can go wrong with the database, always with the operation that was under way.
 
+use model::PipelineId;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -26,6 +28,14 @@ pub(crate) enum StoreError {
     Taken {
         /// The thing, with its name.
         what: String,
+    },
+    /// One pipeline has led to as many as it may.
+    #[error("pipeline #{root} has led to {most} pipelines, and may to no more")]
+    Full {
+        /// The pipeline that started it all.
+        root: PipelineId,
+        /// How many it may lead to, with itself.
+        most: i64,
     },
     /// A stored value cannot be read back.
     #[error("{what} in the database is damaged")]

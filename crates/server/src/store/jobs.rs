@@ -1,10 +1,13 @@
 //! Jobs: one row an attempt.
 
+use std::collections::HashSet;
+
 use model::{JobId, PipelineId, ProjectId, RunnerId, Secret};
 use pipeline::Status;
 use sqlx::SqliteConnection;
 
 use super::error::{from_json, to_json};
+use super::numbers::{self, Numbered};
 use super::resource_groups::note_group;
 use super::{During, Page, Store, StoreError, now};
 
@@ -166,6 +169,21 @@ impl Store {
         row.map(JobRow::try_from).transpose()
     }
 
+    /// Which attempts there are with numbers from `first` on, `count` at most.
+    pub(crate) async fn job_numbers(
+        &self,
+        first: i64,
+        count: i64,
+    ) -> Result<HashSet<i64>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM jobs WHERE id >= $1 AND id < $2")
+            .bind(first)
+            .bind(first.saturating_add(count))
+            .fetch_all(&self.read)
+            .await
+            .during("listing jobs")?;
+        Ok(ids.into_iter().collect())
+    }
+
     /// A pipeline's attempts in the order of its graph, the newest attempt of each last.
     pub(crate) async fn jobs(&self, pipeline: PipelineId) -> Result<Vec<JobRow>, StoreError> {
         let found =
@@ -260,11 +278,12 @@ pub(super) async fn insert_attempt(
     if let Some(group) = &job.resource_group {
         note_group(connection, project, group).await?;
     }
+    let id = numbers::next(connection, Numbered::Jobs).await?;
     let node = i64::try_from(job.node).expect("a graph has fewer jobs than 2^63");
     sqlx::query_scalar(
         "INSERT INTO jobs (pipeline_id, project_id, node, attempt, name, stage, tags, status,
-            allow_failure, state, created_at, queued_at, resource_group, is_trigger)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
+            allow_failure, state, created_at, queued_at, resource_group, is_trigger, id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
     )
     .bind(pipeline.0)
     .bind(project.0)
@@ -280,6 +299,7 @@ pub(super) async fn insert_attempt(
     .bind(is_queued(job.status).then(now))
     .bind(&job.resource_group)
     .bind(job.is_trigger)
+    .bind(id)
     .fetch_one(&mut *connection)
     .await
     .during("making a job")

@@ -2,13 +2,15 @@
 //! SQLite file.
 //!
 //! Rows are types of their own, converted at this module's edge. Every public method is one
-//! transaction; what belongs together is written together. Writes go through a single connection, so
+//! transaction; what belongs together is written together. A statement that returns what it has written is
+//! committed by name: by itself it would not say that the disk is full. Writes go through a single connection, so
 //! none waits for a lock held by another; reads have connections of their own (write-ahead log).
 
 mod artifacts;
 mod downstream;
 mod error;
 mod jobs;
+mod numbers;
 mod pipelines;
 mod projects;
 mod resource_groups;
@@ -21,28 +23,29 @@ mod vault;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 pub(crate) use artifacts::{ArtifactRow, NewArtifact};
 pub(crate) use error::{During, StoreError};
 pub(crate) use jobs::{Assignment, JobRow, JobUpdate, NewJob};
-pub(crate) use pipelines::{NewPipeline, PipelineRow, PipelineUpdate};
+pub(crate) use pipelines::{Above, NewPipeline, PipelineRow, PipelineUpdate};
 pub(crate) use projects::{Group, Project};
 pub(crate) use resource_groups::ResourceGroup;
 pub(crate) use runners::{NewRunner, RunnerInfo, RunnerRow};
-pub(crate) use users::{NewToken, TokenRow, User};
+pub(crate) use users::{Member, NewToken, TokenRow, User};
 pub(crate) use variables::{NewVariable, Owner, VariableRow};
 pub(crate) use vault::Vault;
 
 /// What makes each version of the schema from the one before, the first from nothing. SQLite's
 /// `user_version` counts those that were carried out; what was released once stays as it is.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema/downstream.sql"),
     include_str!("schema/auto_cancel.sql"),
     include_str!("schema/resource_groups.sql"),
     include_str!("schema/artifacts.sql"),
+    include_str!("schema/numbers.sql"),
 ];
 
 /// The database.
@@ -65,6 +68,7 @@ impl Store {
             .busy_timeout(Duration::from_secs(10));
         let write = SqlitePoolOptions::new()
             .max_connections(1)
+            .before_acquire(|connection, _| Box::pin(async { Ok(is_between(connection)) }))
             .connect_with(options.clone())
             .await
             .during("opening the database")?;
@@ -96,6 +100,17 @@ impl Store {
             .during("writing a setting")?;
         Ok(())
     }
+}
+
+/// Whether a connection is between two transactions, as far as it knows. SQLite ends a transaction by itself
+/// when the disk is full, its library then counts one that is not there, and takes the next for a part of
+/// it, which would never be written. Such a connection is closed, and another one opened.
+fn is_between(connection: &SqliteConnection) -> bool {
+    let is = !connection.is_in_transaction();
+    if !is {
+        tracing::warn!("a transaction did not end well: the database is opened anew");
+    }
+    is
 }
 
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
@@ -192,5 +207,38 @@ mod tests {
             "{error}"
         );
         assert_eq!(version(&old, None).await, 1000);
+    }
+
+    /// What is acknowledged after the disk was full, others see too.
+    #[tokio::test]
+    async fn a_full_disk_spoils_no_later_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&folder.path().join("key")).unwrap();
+        let store = Store::open(&folder.path().join("db"), vault).await.unwrap();
+        let path = "site/web".parse().unwrap();
+        let id = store.create_project(&path).await.unwrap().id;
+        let pages = |count: u32| {
+            let limit = format!("PRAGMA max_page_count = {count}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(limit)).execute(&store.write)
+        };
+        pages(1).await.unwrap();
+        let mut connection = store.write.begin().await.unwrap();
+        let grown = sqlx::query("UPDATE projects SET path = $2 WHERE id = $1")
+            .bind(id.0)
+            .bind("x".repeat(1 << 20))
+            .execute(&mut *connection)
+            .await;
+        assert!(grown.unwrap_err().to_string().contains("full"));
+        drop(connection);
+
+        // there is room again; something else goes wrong, as it may
+        pages(1_000_000).await.unwrap();
+        let taken = store.create_project(&path).await;
+        assert!(matches!(taken, Err(StoreError::Taken { .. })));
+        store.create_user("developer", false).await.unwrap();
+        assert_eq!(store.users().await.unwrap().len(), 1);
+        let other = "site/api".parse().unwrap();
+        store.create_project(&other).await.unwrap();
+        assert_eq!(store.projects().await.unwrap().len(), 2);
     }
 }

@@ -3,8 +3,9 @@
 use model::{CommitId, GitRef, JobId, PipelineId, ProjectId, Secret};
 use sqlx::SqliteConnection;
 
-use super::downstream::note_cancel;
+use super::downstream::{check_room, note_cancel};
 use super::jobs::{NewJob, insert_attempt, update_job};
+use super::numbers::{self, Numbered};
 use super::projects::note_ref;
 use super::{During, JobUpdate, Store, StoreError, now};
 
@@ -25,9 +26,20 @@ pub(crate) struct NewPipeline<'a> {
     /// The variables given with this pipeline, as JSON.
     pub variables: Option<Secret>,
     pub user_name: &'a str,
-    /// The attempt of a trigger job that it is made for.
-    pub upstream: Option<JobId>,
+    /// What it is made for, unless somebody started it.
+    pub above: Option<Above>,
     pub jobs: Vec<NewJob>,
+}
+
+/// What a pipeline is made for that another one starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Above {
+    /// The attempt of a trigger job.
+    pub job: JobId,
+    /// The pipeline that started it all.
+    pub root: PipelineId,
+    /// How many pipelines that one may lead to, with itself.
+    pub most: i64,
 }
 
 /// A pipeline as it is kept.
@@ -97,6 +109,9 @@ impl Store {
         new: NewPipeline<'_>,
     ) -> Result<(PipelineRow, Vec<JobId>), StoreError> {
         let mut transaction = self.write.begin().await.during("making a pipeline")?;
+        if let Some(above) = new.above {
+            check_room(&mut transaction, above).await?;
+        }
         let iid: i64 = sqlx::query_scalar(
             "UPDATE projects SET last_iid = last_iid + 1 WHERE id = $1 RETURNING last_iid",
         )
@@ -233,11 +248,12 @@ async fn insert_pipeline(
     iid: i64,
     vault: &super::Vault,
 ) -> Result<Row, StoreError> {
+    let id = numbers::next(connection, Numbered::Pipelines).await?;
     sqlx::query_as(
         "INSERT INTO pipelines (project_id, iid, ref_name, is_tag, sha, before_sha, commit_json,
             source, status, graph, diagnostics, yaml_errors, variables, user_name, created_at,
-            updated_at, finished_at, upstream_job)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17)
+            updated_at, finished_at, upstream_job, id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18)
          RETURNING *",
     )
     .bind(new.project.0)
@@ -256,7 +272,8 @@ async fn insert_pipeline(
     .bind(new.user_name)
     .bind(now())
     .bind((new.status == "failed").then(now))
-    .bind(new.upstream.map(|job| job.0))
+    .bind(new.above.map(|above| above.job.0))
+    .bind(id)
     .fetch_one(connection)
     .await
     .during("making a pipeline")

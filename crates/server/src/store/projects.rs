@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::{GroupPath, ProjectId, ProjectPath};
+use model::{GroupPath, JobId, ProjectId, ProjectPath};
 use sqlx::SqliteConnection;
 
 use super::error::is_taken;
+use super::numbers::{self, Numbered};
 use super::{During, Store, StoreError, now};
 
 /// A git repository with its settings.
@@ -18,6 +19,15 @@ pub(crate) struct Project {
     /// Whether a newer pipeline of a ref cancels older ones.
     pub auto_cancel: bool,
     pub created_at: i64,
+}
+
+/// What was known of a project that is gone.
+#[derive(Debug)]
+pub(crate) struct Deleted {
+    /// The trigger jobs that have started its pipelines, its own among them.
+    pub above: Vec<JobId>,
+    /// Its jobs, in all their attempts: their files are nobody's now.
+    pub jobs: Vec<JobId>,
 }
 
 /// A group of projects.
@@ -39,9 +49,11 @@ impl Store {
         for group in group.ancestry() {
             insert_group(&mut transaction, group).await?;
         }
+        let id = numbers::next(&mut transaction, Numbered::Projects).await?;
         let project = sqlx::query_as(
-            "INSERT INTO projects (path, created_at) VALUES ($1, $2) RETURNING id, path, auto_cancel, created_at",
+            "INSERT INTO projects (id, path, created_at) VALUES ($1, $2, $3) RETURNING id, path, auto_cancel, created_at",
         )
+        .bind(id)
         .bind(path.as_str())
         .bind(now())
         .fetch_one(&mut *transaction)
@@ -62,20 +74,41 @@ impl Store {
         Ok(project)
     }
 
-    /// Removes a project with its pipelines and variables.
-    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<(), StoreError> {
+    /// Removes a project with its pipelines, variables and members.
+    pub(crate) async fn delete_project(&self, id: ProjectId) -> Result<Deleted, StoreError> {
         let mut transaction = self.write.begin().await.during("removing a project")?;
+        let above: Vec<i64> = sqlx::query_scalar(
+            "SELECT upstream_job FROM pipelines WHERE project_id = $1 AND upstream_job IS NOT NULL",
+        )
+        .bind(id.0)
+        .fetch_all(&mut *transaction)
+        .await
+        .during("looking for what is above a project's pipelines")?;
+        let jobs: Vec<i64> = sqlx::query_scalar("SELECT id FROM jobs WHERE project_id = $1")
+            .bind(id.0)
+            .fetch_all(&mut *transaction)
+            .await
+            .during("listing a project's jobs")?;
         sqlx::query("DELETE FROM variables WHERE owner = 'project' AND owner_id = $1")
             .bind(id.0)
             .execute(&mut *transaction)
             .await
             .during("removing a project's variables")?;
+        sqlx::query("DELETE FROM members WHERE path = (SELECT path FROM projects WHERE id = $1)")
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await
+            .during("removing a project's members")?;
         sqlx::query("DELETE FROM projects WHERE id = $1")
             .bind(id.0)
             .execute(&mut *transaction)
             .await
             .during("removing a project")?;
-        transaction.commit().await.during("removing a project")
+        transaction.commit().await.during("removing a project")?;
+        Ok(Deleted {
+            above: above.into_iter().map(JobId).collect(),
+            jobs: jobs.into_iter().map(JobId).collect(),
+        })
     }
 
     /// The project at this path.

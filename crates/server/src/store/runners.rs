@@ -77,7 +77,8 @@ impl RunnerRow {
 impl Store {
     /// Registers a runner.
     pub(crate) async fn create_runner(&self, new: NewRunner<'_>) -> Result<RunnerId, StoreError> {
-        sqlx::query_scalar(
+        let mut transaction = (self.write.begin().await).during("registering a runner")?;
+        let id = sqlx::query_scalar(
             "INSERT INTO runners (fingerprint, description, tags, run_untagged, created_at)
              VALUES ($1, $2, $3, $4, $5) RETURNING id",
         )
@@ -86,10 +87,11 @@ impl Store {
         .bind(to_json(&new.tags))
         .bind(new.run_untagged)
         .bind(now())
-        .fetch_one(&self.write)
+        .fetch_one(&mut *transaction)
         .await
-        .during("registering a runner")
-        .map(RunnerId)
+        .during("registering a runner")?;
+        transaction.commit().await.during("registering a runner")?;
+        Ok(RunnerId(id))
     }
 
     /// The runner whose token this is.

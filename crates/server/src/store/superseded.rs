@@ -101,8 +101,8 @@ mod tests {
             diagnostics: String::new(),
             yaml_errors: made.errors.then(|| "wrong".to_owned()),
             variables: None,
-            user_name: "ada",
-            upstream: None,
+            user_name: "developer",
+            above: None,
             jobs: Vec::new(),
         };
         store.create_pipeline(new).await.unwrap().0

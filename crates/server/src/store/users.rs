@@ -14,6 +14,16 @@ pub(crate) struct User {
     pub admin: bool,
 }
 
+/// A user with a right on a group or project and everything below.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct Member {
+    #[sqlx(flatten)]
+    pub user: User,
+    pub path: String,
+    /// GitLab's access level.
+    pub level: i64,
+}
+
 /// A token to be made.
 pub(crate) struct NewToken<'a> {
     pub user: UserId,
@@ -49,15 +59,15 @@ impl Store {
 
     /// Makes a user.
     pub(crate) async fn create_user(&self, name: &str, admin: bool) -> Result<UserId, StoreError> {
-        sqlx::query_scalar(
+        let mut transaction = self.write.begin().await.during("making a user")?;
+        let id = sqlx::query_scalar(
             "INSERT INTO users (name, admin, created_at) VALUES ($1, $2, $3) RETURNING id",
         )
         .bind(name)
         .bind(admin)
         .bind(now())
-        .fetch_one(&self.write)
+        .fetch_one(&mut *transaction)
         .await
-        .map(UserId)
         .map_err(|source| {
             if is_taken(&source) {
                 StoreError::Taken {
@@ -69,7 +79,9 @@ impl Store {
                     source,
                 }
             }
-        })
+        })?;
+        transaction.commit().await.during("making a user")?;
+        Ok(UserId(id))
     }
 
     /// All users, by name.
@@ -78,6 +90,16 @@ impl Store {
             .fetch_all(&self.read)
             .await
             .during("listing users")
+    }
+
+    /// Removes a user with all tokens and rights. Says whether there was one.
+    pub(crate) async fn delete_user(&self, id: UserId) -> Result<bool, StoreError> {
+        sqlx::query("DELETE FROM users WHERE id = $1")
+            .bind(id.0)
+            .execute(&self.write)
+            .await
+            .during("removing a user")
+            .map(|done| done.rows_affected() == 1)
     }
 
     /// The user of this name.
@@ -117,7 +139,8 @@ impl Store {
 
     /// Makes a token.
     pub(crate) async fn create_token(&self, token: NewToken<'_>) -> Result<TokenRow, StoreError> {
-        sqlx::query_as(
+        let mut transaction = self.write.begin().await.during("making a token")?;
+        let row = sqlx::query_as(
             "INSERT INTO tokens (user_id, kind, name, scopes, fingerprint, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              RETURNING id, user_id, name, scopes, created_at, expires_at, revoked_at",
@@ -129,9 +152,11 @@ impl Store {
         .bind(token.text.fingerprint())
         .bind(now())
         .bind(token.expires_at)
-        .fetch_one(&self.write)
+        .fetch_one(&mut *transaction)
         .await
-        .during("making a token")
+        .during("making a token")?;
+        transaction.commit().await.during("making a token")?;
+        Ok(row)
     }
 
     /// A user's personal tokens, the newest first.
@@ -146,15 +171,19 @@ impl Store {
         .during("listing tokens")
     }
 
-    /// Revokes a token of this user, by its number. Says whether there was one.
-    pub(crate) async fn revoke_token(&self, user: UserId, id: i64) -> Result<bool, StoreError> {
+    /// Revokes a token by its number, of this user or of whomever. Says whether there was one.
+    pub(crate) async fn revoke_token(
+        &self,
+        user: Option<UserId>,
+        id: i64,
+    ) -> Result<bool, StoreError> {
         sqlx::query(
             "UPDATE tokens SET revoked_at = $1
-             WHERE id = $2 AND user_id = $3 AND revoked_at IS NULL",
+             WHERE id = $2 AND user_id = coalesce($3, user_id) AND revoked_at IS NULL",
         )
         .bind(now())
         .bind(id)
-        .bind(user.0)
+        .bind(user.map(|user| user.0))
         .execute(&self.write)
         .await
         .during("revoking a token")
@@ -189,6 +218,32 @@ impl Store {
         .await
         .during("giving a right")?;
         Ok(())
+    }
+
+    /// Takes the right away that a user has on exactly this group or project. Says whether there was one.
+    pub(crate) async fn delete_member(&self, user: UserId, path: &str) -> Result<bool, StoreError> {
+        sqlx::query("DELETE FROM members WHERE user_id = $1 AND path = $2")
+            .bind(user.0)
+            .bind(path)
+            .execute(&self.write)
+            .await
+            .during("taking a right away")
+            .map(|done| done.rows_affected() == 1)
+    }
+
+    /// Who has rights on a group or project, by itself and by the groups around it; by name, then path.
+    pub(crate) async fn members(&self, path: &str) -> Result<Vec<Member>, StoreError> {
+        sqlx::query_as(
+            "SELECT users.id, users.name, users.admin, members.path, members.level
+             FROM members JOIN users ON users.id = members.user_id
+             WHERE members.level > 0
+               AND members.path || '/' = substr($1 || '/', 1, length(members.path) + 1)
+             ORDER BY users.name, members.path",
+        )
+        .bind(path)
+        .fetch_all(&self.read)
+        .await
+        .during("listing members")
     }
 
     /// Every right of a user, as path and level.

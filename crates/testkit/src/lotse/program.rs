@@ -26,11 +26,16 @@ impl Ran {
 impl Lotse {
     /// Runs `lotse` with these arguments as a user who is logged in.
     pub async fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_as(&self.token, arguments).await
+    }
+
+    /// Runs `lotse` as the user whose token this is.
+    pub async fn run_as(&self, token: &str, arguments: &[&str]) -> Ran {
         let mut command = Command::new(&self.binary);
         hermetic(&mut command, &self.home())
             .args(arguments)
             .env("LOTSE_URL", self.url())
-            .env("LOTSE_TOKEN", &self.token);
+            .env("LOTSE_TOKEN", token);
         ran(command).await
     }
 

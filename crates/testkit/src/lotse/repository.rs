@@ -40,8 +40,8 @@ impl Lotse {
         let url = format!("http://user:{token}@{}/{project}.git", self.address());
         repository.git(&["init", "-q", "-b", "main", "."]).await;
         for (key, value) in [
-            ("user.name", "Ada Lovelace"),
-            ("user.email", "ada@example.org"),
+            ("user.name", "Some Developer"),
+            ("user.email", "developer@example.org"),
         ] {
             repository.git(&["config", key, value]).await;
         }

@@ -14,7 +14,7 @@ use super::jobs::{find, full_json};
 use crate::App;
 use crate::artifacts::{self, ARCHIVE, ArchiveError};
 use crate::auth::Level;
-use crate::http::{ApiError, Authenticated, archive};
+use crate::http::{ApiError, Authenticated, archive, chain};
 
 /// The largest file that is given without its archive, in bytes.
 const FILE_LIMIT: u64 = 32 << 20;
@@ -110,7 +110,11 @@ async fn one_file(app: &App, job: JobId, path: &str) -> Result<Response, ApiErro
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
                 .hint("download the whole archive: `lotse job artifacts JOB`")
         }
-        ArchiveError::Damaged(_) => ApiError::internal(&error),
+        ArchiveError::Damaged(_) => {
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, chain(&error))
+                .hint("what the job has uploaded is no zip archive; download it whole: `lotse job artifacts JOB`")
+        }
+        ArchiveError::Gone(_) => ApiError::internal(&error),
     })?;
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, bytes).into_response())

@@ -2,12 +2,14 @@
 
 mod artifacts;
 mod jobs;
+mod members;
 mod pipelines;
 mod projects;
 mod repository;
 mod resource_groups;
 mod runners;
 mod tokens;
+mod users;
 mod variables;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/version", get(version))
         .merge(projects::router())
+        .merge(members::router())
         .merge(variables::router())
         .merge(pipelines::router())
         .merge(jobs::router())
@@ -39,6 +42,7 @@ pub(super) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .merge(repository::router())
         .merge(resource_groups::router())
         .merge(runners::router())
+        .merge(users::router())
         .merge(tokens::router())
         .layer(link_next)
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::jobs::jobs_json;
+use super::variables::check_pair;
 use super::{PageQuery, paged, part};
 use crate::App;
 use crate::auth::Level;
@@ -161,6 +162,9 @@ async fn create(
     Json(new): Json<NewPipeline>,
 ) -> Result<Response, ApiError> {
     let project = caller.project(&app, &id, Level::Developer).await?;
+    for variable in &new.variables {
+        check_pair(&variable.key, &variable.value)?;
+    }
     let repository = app
         .repositories
         .create(&project.id.into())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use model::{GroupPath, ProjectPath};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{PageQuery, part};
 use crate::App;
 use crate::auth::{Level, Scope};
-use crate::http::{ApiError, Authenticated};
+use crate::http::{ApiError, Authenticated, is_taken};
 use crate::predefined::time;
 use crate::store::{Group, Project};
 
@@ -24,8 +24,6 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/projects/{id}", get(show).put(change).delete(remove))
         .route("/groups", get(groups).post(create_group))
         .route("/groups/{id}", get(show_group))
-        .route("/groups/{id}/members", post(add_group_member))
-        .route("/projects/{id}/members", post(add_project_member))
 }
 
 async fn list(
@@ -88,8 +86,18 @@ async fn wanted_path(app: &App, new: &NewProject) -> Result<ProjectPath, ApiErro
             }
         }
     };
+    check_free(&text)?;
     text.parse()
         .map_err(|error: model::PathError| ApiError::bad_request(error.to_string()))
+}
+
+fn check_free(path: &str) -> Result<(), ApiError> {
+    if is_taken(path) {
+        return Err(ApiError::bad_request(format!(
+            "no group or project can be at {path}: the server has something else there"
+        )));
+    }
+    Ok(())
 }
 
 async fn group_path(app: &App, id: &str) -> Result<String, ApiError> {
@@ -147,11 +155,15 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let project = caller.project(&app, &id, Level::Maintainer).await?;
-    app.store.delete_project(project.id).await?;
+    let jobs = app.engine.delete_project(project.id).await?;
     app.repositories
         .remove(&project.id.into())
         .await
         .map_err(|error| ApiError::internal(&error))?;
+    for job in jobs {
+        app.traces.remove(job).await?;
+        app.artifacts.remove_all(job).await?;
+    }
     let body = Json(json!({ "message": "202 Accepted" }));
     Ok((StatusCode::ACCEPTED, body).into_response())
 }
@@ -189,6 +201,7 @@ async fn create_group(
         Some(id) => format!("{}/{}", group_path(&app, &id.to_string()).await?, new.path),
         None => new.path,
     };
+    check_free(&text)?;
     let path: GroupPath = text
         .parse()
         .map_err(|error: model::PathError| ApiError::bad_request(error.to_string()))?;
@@ -235,45 +248,6 @@ fn group_level(caller: &Authenticated, path: &str, level: Level) -> Result<(), A
         ))),
         _ => Err(ApiError::not_found(format_args!("group {path}"))),
     }
-}
-
-#[derive(Deserialize)]
-struct NewMember {
-    username: String,
-    access_level: i64,
-}
-
-async fn add_group_member(
-    State(app): State<Arc<App>>,
-    caller: Authenticated,
-    Path(id): Path<String>,
-    Json(new): Json<NewMember>,
-) -> Result<Response, ApiError> {
-    let group = find_group(&app, &caller, &id, Level::Maintainer).await?;
-    add_member(&app, group.path.as_str(), &new).await
-}
-
-async fn add_project_member(
-    State(app): State<Arc<App>>,
-    caller: Authenticated,
-    Path(id): Path<String>,
-    Json(new): Json<NewMember>,
-) -> Result<Response, ApiError> {
-    let project = caller.project(&app, &id, Level::Maintainer).await?;
-    add_member(&app, project.path.as_str(), &new).await
-}
-
-async fn add_member(app: &App, path: &str, new: &NewMember) -> Result<Response, ApiError> {
-    let user = app
-        .store
-        .user_by_name(&new.username)
-        .await?
-        .ok_or_else(|| ApiError::not_found(format_args!("user {}", new.username)))?;
-    app.store
-        .set_member(user.id, path, new.access_level)
-        .await?;
-    let body = json!({ "username": user.name, "id": user.id, "access_level": new.access_level });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
 /// Nothing where there is no repository, or none that can be read.

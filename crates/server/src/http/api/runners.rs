@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{PageQuery, part};
 use crate::App;
 use crate::dispatch::is_online;
+use crate::http::runners::check;
 use crate::http::{ApiError, Authenticated, RUNNER_PREFIX};
 use crate::predefined::time;
 use crate::store::{NewRunner, RunnerRow};
@@ -57,6 +58,7 @@ async fn create(
     Json(new): Json<New>,
 ) -> Result<Response, ApiError> {
     caller.admin()?;
+    check(&new.description, &new.tag_list.0)?;
     let token = Secret::random(RUNNER_PREFIX);
     let tags = new.tag_list.0;
     let run_untagged = new.run_untagged.unwrap_or(tags.is_empty());

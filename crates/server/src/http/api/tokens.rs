@@ -1,98 +1,42 @@
-//! Users and their tokens.
+//! Tokens of users.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use model::Secret;
+use model::{Secret, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::part;
 use crate::App;
 use crate::auth::{SCOPES, Scope, UserCaller};
 use crate::http::{ApiError, Authenticated, TOKEN_PREFIX};
 use crate::predefined::time;
 use crate::store::{NewToken, TokenRow, now};
 
+/// The longest name, in characters.
+const NAME_LIMIT: usize = 255;
+
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
-        .route("/user", get(me))
-        .route("/users", get(users).post(create_user))
         .route("/user/personal_access_tokens", post(create))
         .route("/personal_access_tokens", get(list))
         .route("/personal_access_tokens/{id}", delete(revoke))
 }
 
-fn user(caller: &Authenticated) -> Result<&UserCaller, ApiError> {
+/// The user who asks: a job has no tokens to make.
+pub(super) fn user(caller: &Authenticated) -> Result<&UserCaller, ApiError> {
     caller
         .0
         .user()
         .ok_or_else(|| ApiError::forbidden("403 Forbidden: a job may not do this"))
-}
-
-async fn me(caller: Authenticated) -> Result<Json<Value>, ApiError> {
-    let user = &user(&caller)?.user;
-    Ok(Json(json!({
-        "id": user.id,
-        "username": user.name,
-        "name": user.name,
-        "is_admin": user.admin,
-        "state": "active",
-    })))
-}
-
-async fn users(
-    State(app): State<Arc<App>>,
-    caller: Authenticated,
-) -> Result<Json<Value>, ApiError> {
-    caller.admin()?;
-    let users = app.store.users().await?;
-    let items: Vec<Value> = users
-        .iter()
-        .map(|user| json!({ "id": user.id, "username": user.name, "is_admin": user.admin }))
-        .collect();
-    Ok(Json(Value::Array(items)))
-}
-
-#[derive(Deserialize)]
-struct NewUser {
-    username: String,
-    #[serde(default)]
-    admin: bool,
-}
-
-/// Makes a user together with a first token, as there are no passwords.
-async fn create_user(
-    State(app): State<Arc<App>>,
-    caller: Authenticated,
-    Json(new): Json<NewUser>,
-) -> Result<Response, ApiError> {
-    caller.admin()?;
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if new.username.is_empty() || new.username.len() > 64 || !new.username.chars().all(word) {
-        return Err(ApiError::bad_request(
-            "a user's name has 1 to 64 letters, digits, `_`, `-` and `.`",
-        ));
-    }
-    let id = app.store.create_user(&new.username, new.admin).await?;
-    let token = Secret::random(TOKEN_PREFIX);
-    app.store
-        .create_token(NewToken {
-            user: id,
-            kind: "personal",
-            name: "made with the user",
-            scopes: "api",
-            expires_at: None,
-            text: &token,
-        })
-        .await?;
-    let body = json!({ "id": id, "username": new.username, "is_admin": new.admin, "token": token });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
 #[derive(Deserialize)]
@@ -120,6 +64,11 @@ async fn create(
         }
         _ => me.user.clone(),
     };
+    if !(1..=NAME_LIMIT).contains(&new.name.chars().count()) {
+        return Err(ApiError::bad_request(format!(
+            "a token's name has 1 to {NAME_LIMIT} characters"
+        )));
+    }
     let scopes = wanted_scopes(me, &new.scopes)?;
     let expires_at = new
         .expires_at
@@ -166,24 +115,50 @@ fn wanted_scopes(me: &UserCaller, scopes: &[String]) -> Result<Vec<String>, ApiE
             ));
         }
     }
-    Ok(scopes.to_vec())
+    let unique: BTreeSet<&String> = scopes.iter().collect();
+    Ok(unique.into_iter().cloned().collect())
 }
 
-async fn list(State(app): State<Arc<App>>, caller: Authenticated) -> Result<Json<Value>, ApiError> {
-    let rows = app.store.tokens(user(&caller)?.user.id).await?;
-    Ok(Json(Value::Array(rows.iter().map(token_json).collect())))
+#[derive(Deserialize)]
+struct ListQuery {
+    /// Whose; an administrator may ask for another user's.
+    user_id: Option<UserId>,
+    page: Option<i64>,
+    per_page: Option<i64>,
 }
 
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    let me = user(&caller)?.user.id;
+    let owner = query.user_id.unwrap_or(me);
+    if owner != me {
+        caller.admin()?;
+    }
+    let rows = app.store.tokens(owner).await?;
+    let paging = super::Paging {
+        page: query.page,
+        per_page: query.per_page,
+    };
+    Ok(part(rows.iter().map(token_json).collect(), paging.page()))
+}
+
+/// An administrator may revoke everybody's.
 async fn revoke(
     State(app): State<Arc<App>>,
     caller: Authenticated,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, ApiError> {
-    if app.store.revoke_token(user(&caller)?.user.id, id).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(ApiError::not_found(format_args!("token {id} of yours")))
+    let me = user(&caller)?.user.id;
+    if app.store.revoke_token(Some(me), id).await? {
+        return Ok(StatusCode::NO_CONTENT);
     }
+    if caller.admin().is_ok() && app.store.revoke_token(None, id).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ApiError::not_found(format_args!("token {id} of yours")))
 }
 
 fn token_json(row: &TokenRow) -> Value {

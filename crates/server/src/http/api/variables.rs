@@ -182,22 +182,33 @@ async fn find(
         .ok_or_else(|| ApiError::not_found(format_args!("variable {key}")))
 }
 
-/// GitLab's rules for keys and for what can be masked.
-fn check(new: &NewVariable) -> Result<(), ApiError> {
+/// What can be a variable at all.
+pub(super) fn check_pair(key: &str, value: &Secret) -> Result<(), ApiError> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let value = new.value.expose();
-    if new.key.is_empty() || new.key.len() > 255 || !new.key.chars().all(word) {
+    let value = value.expose();
+    if key.is_empty() || key.len() > 255 || !key.chars().all(word) {
         return Err(ApiError::bad_request(format!(
-            "`{}` is no name of a variable: use letters, digits and `_`, at most 255",
-            new.key
+            "`{key}` is no name of a variable: use letters, digits and `_`, at most 255"
         )));
     }
     if value.len() > VALUE_LIMIT {
         return Err(ApiError::bad_request(format!(
-            "the value of {} is longer than {VALUE_LIMIT} bytes",
-            new.key
+            "the value of {key} is longer than {VALUE_LIMIT} bytes"
         )));
     }
+    if value.contains('\0') {
+        return Err(ApiError::bad_request(format!(
+            "the value of {key} has a NUL character, which no variable can have"
+        ))
+        .hint("store bytes in base64, and decode them in the job"));
+    }
+    Ok(())
+}
+
+/// GitLab's rules, also for what can be masked.
+fn check(new: &NewVariable) -> Result<(), ApiError> {
+    check_pair(&new.key, &new.value)?;
+    let value = new.value.expose();
     if new.masked && (value.len() < 8 || value.contains(char::is_whitespace)) {
         return Err(ApiError::bad_request(format!(
             "{} cannot be masked: a masked value is one word of at least 8 characters",
