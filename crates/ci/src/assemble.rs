@@ -14,14 +14,15 @@ use crate::graph::{Environment, Graph, Job, Trigger, TriggerInclude, TriggerTarg
 use crate::read;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
-use yaml::{Map, Node, to_json};
+use yaml::{Entry, Map, Node, to_json};
 
 /// Bytes of all scripts and variables together: templates multiply what is written once.
 const MAX_BYTES: usize = 256 << 20;
 
-/// The jobs of the graph; `graph` has the rest already.
+/// The jobs of the graph; `graph` has the rest already. Of `broken` jobs only what they name is looked at.
 pub(crate) fn assemble(
     drafts: &[Draft],
+    broken: &[&Entry],
     context: &Context<'_>,
     mut graph: Graph,
     report: &mut Report,
@@ -51,7 +52,9 @@ pub(crate) fn assemble(
         }
         graph.jobs.push(job);
     }
-    link::Linker::new(drafts, &copies, context, report).link(&mut graph);
+    let mut linker = link::Linker::new(drafts, &copies, context, report);
+    broken.iter().for_each(|entry| linker.check_names(entry));
+    linker.link(&mut graph);
     graph
 }
 

@@ -201,6 +201,7 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     };
     let mut any = false;
     let mut drafts = Vec::new();
+    let mut broken = Vec::new();
     if let Some(span) = too_large(&tree, variables.len() + globals.default.len()) {
         let message = format!("the jobs have over {MAX_VALUES} values together");
         report.add(
@@ -211,7 +212,10 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     }
     for entry in Globals::jobs(&tree) {
         any = true;
-        drafts.extend(Draft::new(entry, &context, report));
+        match Draft::new(entry, &context, report) {
+            Some(draft) => drafts.push(draft),
+            None => broken.push(entry),
+        }
     }
     if !any && report.errors() == 0 {
         let message = "there is no job in this file";
@@ -230,7 +234,7 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
             done.left_out.push((name.to_string(), stage, reason, span));
         }
     }
-    let graph = assemble(&drafts, &context, graph, report);
+    let graph = assemble(&drafts, &broken, &context, graph, report);
     done.graph = Some(if runs { graph } else { Graph::default() });
     done.merged = Some(tree);
     done

@@ -8,7 +8,7 @@ use crate::draft::{Context, Draft, Fate, Part, Terms};
 use crate::graph::{Graph, Need};
 use crate::read;
 use crate::report::{Problem, Report};
-use yaml::{Node, Span, Value, to_json};
+use yaml::{Entry, Node, Span, Value, to_json};
 
 /// Names in one `needs` (GitLab's default).
 const MAX_NEEDS: usize = 50;
@@ -62,6 +62,44 @@ impl<'l> Linker<'l> {
             left_out,
             edges: 0,
         }
+    }
+
+    /// Whether the jobs that a job with errors names exist.
+    pub(super) fn check_names(&mut self, job: &Entry) {
+        for item in job
+            .value
+            .get("needs")
+            .map(read::named_items)
+            .unwrap_or_default()
+        {
+            let optional = item.get("optional").and_then(Node::as_bool) == Some(true);
+            let name = item.get("job").unwrap_or(&item);
+            if let Some(text) = name.as_str()
+                && !(optional || is_elsewhere(&item) || self.exists(text))
+            {
+                self.needs_unknown(&job.key, text, name.span);
+            }
+        }
+        let dependencies = job.value.get("dependencies").map(read::named_items);
+        for item in dependencies.unwrap_or_default() {
+            if let Some(text) = item.as_str()
+                && !self.exists(text)
+            {
+                let message = format!(
+                    "job `{}` depends on `{text}`, which does not exist",
+                    job.key
+                );
+                self.report
+                    .add(Problem::error("dependencies", item.span, message));
+            }
+        }
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.context.names.contains(name)
+            || self.jobs.contains_key(name)
+            || self.left_out.contains_key(name)
+            || name.contains("$[[")
     }
 
     pub(super) fn link(mut self, graph: &mut Graph) {
@@ -169,7 +207,9 @@ impl<'l> Linker<'l> {
                 self.report
                     .add(Problem::error("needs", matrix.span, message));
             }
-            _ if found.is_empty() => self.needs_unknown(copy, &text, name.span),
+            _ if found.is_empty() && !self.has_errors(&text) => {
+                self.needs_unknown(&draft.name, &text, name.span);
+            }
             _ => {}
         }
         chosen
@@ -259,15 +299,9 @@ impl<'l> Linker<'l> {
         );
     }
 
-    fn needs_unknown(&mut self, copy: &Copy<'_>, name: &str, span: Span) {
+    fn needs_unknown(&mut self, job: &str, name: &str, span: Span) {
         let drafts = self.drafts;
-        if self.has_errors(name) {
-            return;
-        }
-        let message = format!(
-            "job `{}` needs `{name}`, which does not exist",
-            drafts[copy.draft].name
-        );
+        let message = format!("job `{job}` needs `{name}`, which does not exist");
         let near = self
             .report
             .nearest(name, drafts.iter().take(5_000).map(|draft| &*draft.name));
