@@ -6,9 +6,11 @@ mod matrix;
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use model::Variable;
+
 use crate::Location;
 use crate::draft::{Context, Draft, Fate, Part, Terms};
-use crate::graph::{Graph, Job, Trigger, TriggerInclude, TriggerTarget};
+use crate::graph::{Environment, Graph, Job, Trigger, TriggerInclude, TriggerTarget};
 use crate::read;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
@@ -110,6 +112,7 @@ fn job(
         outside: context.outside,
         job: &predefined,
         lists: vec![&variables],
+        unknown_vanish: false,
         expanded: RefCell::default(),
     };
     let mut job = shell(draft, copy.terms, report);
@@ -121,7 +124,7 @@ fn job(
     job.resource_group = draft
         .get("resource_group")
         .and_then(Node::scalar_text)
-        .map(|name| scope.expand(&name));
+        .map(|name| resource_group(&name, job.environment.as_ref(), &scope));
     job.tags = read::strings(draft.get("tags"))
         .iter()
         .map(|tag| scope.expand(tag))
@@ -132,6 +135,27 @@ fn job(
     job.parallel.clone_from(&part.parallel);
     job.variables = variables;
     job
+}
+
+/// The name of a resource group, which may use that of the job's environment.
+fn resource_group(name: &str, environment: Option<&Environment>, scope: &Scope<'_>) -> String {
+    let of_environment: Vec<_> = (environment.iter())
+        .flat_map(|environment| {
+            let slug = model::environment_slug(&environment.name);
+            [
+                Variable::public("CI_ENVIRONMENT_NAME", &*environment.name),
+                Variable::public("CI_ENVIRONMENT_SLUG", slug),
+            ]
+        })
+        .collect();
+    let mut lists = vec![&of_environment[..]];
+    lists.extend(&scope.lists);
+    let scope = Scope {
+        lists,
+        expanded: RefCell::default(),
+        ..*scope
+    };
+    scope.expand(name)
 }
 
 /// The job but for what depends on the copy.

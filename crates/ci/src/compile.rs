@@ -1,6 +1,7 @@
 //! From text to graph: the story of a compilation.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::collections::btree_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -188,8 +189,12 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     };
     let runs = workflow(&globals, outside, facts, &mut graph, &mut done, report);
     let variables = graph.variables.clone();
+    let names: HashSet<_> = Globals::jobs(&tree)
+        .map(|entry| Arc::clone(&entry.key))
+        .collect();
     let context = Context {
         globals: &globals,
+        names: &names,
         variables: &variables,
         outside,
         facts,
@@ -249,6 +254,7 @@ fn workflow(
             outside,
             job: &[],
             lists: vec![&globals.variables],
+            unknown_vanish: false,
             expanded: RefCell::default(),
         };
         let never = |rule: &Node| rule.get("when").and_then(Node::as_str) == Some("never");
@@ -280,9 +286,12 @@ fn workflow(
         outside,
         job: &[],
         lists: vec![&variables],
+        unknown_vanish: true,
         expanded: RefCell::default(),
     };
-    graph.name = read::text(workflow, "name").map(|name| scope.expand(&name));
+    graph.name = read::text(workflow, "name")
+        .map(|name| scope.expand(&name).trim().to_owned())
+        .filter(|name| !name.is_empty());
     true
 }
 

@@ -91,14 +91,7 @@ impl<'l> Linker<'l> {
                     .add(Problem::error("too-large", draft.span, message));
                 return;
             }
-            if copy
-                .part
-                .parallel
-                .as_ref()
-                .is_none_or(|parallel| parallel.index == 1)
-            {
-                self.check_environment(draft);
-            }
+            self.check_environment(draft);
         }
         self.find_circle(graph);
     }
@@ -268,8 +261,7 @@ impl<'l> Linker<'l> {
 
     fn needs_unknown(&mut self, copy: &Copy<'_>, name: &str, span: Span) {
         let drafts = self.drafts;
-        // a job of the file that makes none: why was said
-        if self.draft_places.contains_key(name) {
+        if self.has_errors(name) {
             return;
         }
         let message = format!(
@@ -283,6 +275,11 @@ impl<'l> Linker<'l> {
             Problem::error("needs", span, message)
                 .maybe_hint(near.map(|near| format!("did you mean `{near}`?"))),
         );
+    }
+
+    /// Whether it is a job of the file of which there is none in the graph: why was said.
+    fn has_errors(&self, name: &str) -> bool {
+        self.context.names.contains(name) && !self.jobs.contains_key(name)
     }
 
     fn dependencies(&mut self, draft: &Draft, node: &Node, terms: &Terms) -> Vec<usize> {
@@ -303,6 +300,7 @@ impl<'l> Linker<'l> {
                 .map(|&copy| self.drafts[self.copies[copy].draft].stage));
             let in_needs = needs.as_ref().map(|needs| needs.contains(&name));
             let wrong = match (stage, in_needs) {
+                (None, _) if self.has_errors(&name) => continue,
                 (None, _) => "does not exist",
                 (_, Some(false)) => "is not in its `needs`",
                 (Some(stage), None) if stage >= draft.stage => "is not in an earlier stage",
@@ -333,8 +331,18 @@ impl<'l> Linker<'l> {
             .and_then(|other| other.get("environment"))
             .and_then(|node| node.get("action"))
             .and_then(Node::as_str);
+        let of = |draft: &Draft| {
+            draft
+                .get("environment")
+                .map(|node| read::environment(node).name)
+        };
         let message = match (other, action) {
-            (Some(_), Some("stop")) => return,
+            (Some(other), Some("stop")) if of(other) == of(draft) => return,
+            (Some(_), Some("stop")) => format!(
+                "job `{name}` stops another environment than that of job `{}`",
+                draft.name
+            ),
+            (None, _) if self.has_errors(&name) => return,
             (Some(_), _) => format!("job `{name}` does not stop an environment"),
             (None, _) => format!("`on_stop` names job `{name}`, which does not exist"),
         };
