@@ -6,20 +6,23 @@ mod matrix;
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use model::Variable;
+
 use crate::Location;
 use crate::draft::{Context, Draft, Fate, Part, Terms};
-use crate::graph::{Graph, Job, Trigger, TriggerInclude, TriggerTarget};
+use crate::graph::{Environment, Graph, Job, Trigger, TriggerInclude, TriggerTarget};
 use crate::read;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
-use yaml::{Map, Node, to_json};
+use yaml::{Entry, Map, Node, to_json};
 
 /// Bytes of all scripts and variables together: templates multiply what is written once.
 const MAX_BYTES: usize = 256 << 20;
 
-/// The jobs of the graph; `graph` has the rest already.
+/// The jobs of the graph; `graph` has the rest already. Of `broken` jobs only what they name is looked at.
 pub(crate) fn assemble(
     drafts: &[Draft],
+    broken: &[&Entry],
     context: &Context<'_>,
     mut graph: Graph,
     report: &mut Report,
@@ -49,7 +52,9 @@ pub(crate) fn assemble(
         }
         graph.jobs.push(job);
     }
-    link::Linker::new(drafts, &copies, context, report).link(&mut graph);
+    let mut linker = link::Linker::new(drafts, &copies, context, report);
+    broken.iter().for_each(|entry| linker.check_names(entry));
+    linker.link(&mut graph);
     graph
 }
 
@@ -110,6 +115,7 @@ fn job(
         outside: context.outside,
         job: &predefined,
         lists: vec![&variables],
+        unknown_vanish: false,
         expanded: RefCell::default(),
     };
     let mut job = shell(draft, copy.terms, report);
@@ -121,7 +127,7 @@ fn job(
     job.resource_group = draft
         .get("resource_group")
         .and_then(Node::scalar_text)
-        .map(|name| scope.expand(&name));
+        .map(|name| resource_group(&name, job.environment.as_ref(), &scope));
     job.tags = read::strings(draft.get("tags"))
         .iter()
         .map(|tag| scope.expand(tag))
@@ -132,6 +138,27 @@ fn job(
     job.parallel.clone_from(&part.parallel);
     job.variables = variables;
     job
+}
+
+/// The name of a resource group, which may use that of the job's environment.
+fn resource_group(name: &str, environment: Option<&Environment>, scope: &Scope<'_>) -> String {
+    let of_environment: Vec<_> = (environment.iter())
+        .flat_map(|environment| {
+            let slug = model::environment_slug(&environment.name);
+            [
+                Variable::public("CI_ENVIRONMENT_NAME", &*environment.name),
+                Variable::public("CI_ENVIRONMENT_SLUG", slug),
+            ]
+        })
+        .collect();
+    let mut lists = vec![&of_environment[..]];
+    lists.extend(&scope.lists);
+    let scope = Scope {
+        lists,
+        expanded: RefCell::default(),
+        ..*scope
+    };
+    scope.expand(name)
 }
 
 /// The job but for what depends on the copy.

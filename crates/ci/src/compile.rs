@@ -1,6 +1,7 @@
 //! From text to graph: the story of a compilation.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::collections::btree_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -188,14 +189,19 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     };
     let runs = workflow(&globals, outside, facts, &mut graph, &mut done, report);
     let variables = graph.variables.clone();
+    let names: HashSet<_> = Globals::jobs(&tree)
+        .map(|entry| Arc::clone(&entry.key))
+        .collect();
     let context = Context {
         globals: &globals,
+        names: &names,
         variables: &variables,
         outside,
         facts,
     };
     let mut any = false;
     let mut drafts = Vec::new();
+    let mut broken = Vec::new();
     if let Some(span) = too_large(&tree, variables.len() + globals.default.len()) {
         let message = format!("the jobs have over {MAX_VALUES} values together");
         report.add(
@@ -206,7 +212,10 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
     }
     for entry in Globals::jobs(&tree) {
         any = true;
-        drafts.extend(Draft::new(entry, &context, report));
+        match Draft::new(entry, &context, report) {
+            Some(draft) => drafts.push(draft),
+            None => broken.push(entry),
+        }
     }
     if !any && report.errors() == 0 {
         let message = "there is no job in this file";
@@ -225,7 +234,7 @@ fn jobs(tree: Map, outside: &Outside<'_>, facts: &Facts<'_>, report: &mut Report
             done.left_out.push((name.to_string(), stage, reason, span));
         }
     }
-    let graph = assemble(&drafts, &context, graph, report);
+    let graph = assemble(&drafts, &broken, &context, graph, report);
     done.graph = Some(if runs { graph } else { Graph::default() });
     done.merged = Some(tree);
     done
@@ -249,6 +258,7 @@ fn workflow(
             outside,
             job: &[],
             lists: vec![&globals.variables],
+            unknown_vanish: false,
             expanded: RefCell::default(),
         };
         let never = |rule: &Node| rule.get("when").and_then(Node::as_str) == Some("never");
@@ -280,9 +290,12 @@ fn workflow(
         outside,
         job: &[],
         lists: vec![&variables],
+        unknown_vanish: true,
         expanded: RefCell::default(),
     };
-    graph.name = read::text(workflow, "name").map(|name| scope.expand(&name));
+    graph.name = read::text(workflow, "name")
+        .map(|name| scope.expand(&name).trim().to_owned())
+        .filter(|name| !name.is_empty());
     true
 }
 

@@ -4,6 +4,7 @@
 mod check;
 mod part;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use model::Variable;
@@ -20,6 +21,8 @@ use yaml::{Entry, Map, Node, Span, Value};
 /// What all jobs are looked at with.
 pub(crate) struct Context<'c> {
     pub(crate) globals: &'c Globals,
+    /// The names of all jobs of the file, those with errors too.
+    pub(crate) names: &'c HashSet<Name>,
     /// Global variables with those of the workflow's rule.
     pub(crate) variables: &'c [Variable],
     pub(crate) outside: &'c Outside<'c>,

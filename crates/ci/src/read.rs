@@ -148,7 +148,7 @@ pub(crate) fn retry(node: &Node) -> Retry {
             ..Retry::default()
         },
         Some(map) => Retry {
-            max: map.get("max").and_then(number).unwrap_or(2),
+            max: map.get("max").and_then(number).unwrap_or(0),
             when: strings(map.get("when")),
             exit_codes: map.get("exit_codes").map(integers).unwrap_or_default(),
         },

@@ -46,6 +46,8 @@ pub(crate) struct Scope<'s> {
     /// `GITLAB_USER_*` and what belongs to the job; the file's own variables beat them.
     pub(crate) job: &'s [Variable],
     pub(crate) lists: Vec<&'s [Variable]>,
+    /// What nobody knows vanishes; else it stays as written.
+    pub(crate) unknown_vanish: bool,
     /// Values that were expanded already: variables that double each other would take forever.
     pub(crate) expanded: RefCell<HashMap<String, String>>,
 }
@@ -59,6 +61,7 @@ impl<'s> Scope<'s> {
             outside,
             job: &[],
             lists: Vec::new(),
+            unknown_vanish: false,
             expanded: RefCell::default(),
         }
     }
@@ -91,7 +94,9 @@ impl<'s> Scope<'s> {
     }
 
     fn value(&self, name: &str, depth: usize) -> Option<Cow<'s, str>> {
-        let variable = self.find(name)?;
+        let Some(variable) = self.find(name) else {
+            return self.unknown_vanish.then_some(Cow::Borrowed(""));
+        };
         let text = variable.value.expose();
         if variable.raw || depth > MAX_DEPTH || !text.contains(['$', '%']) {
             return Some(Cow::Borrowed(text));
@@ -115,7 +120,7 @@ impl<'s> Scope<'s> {
         expanded.insert(name.to_owned(), value.to_owned());
     }
 
-    /// A text with its variables replaced; unknown ones stay.
+    /// A text with its variables replaced.
     pub(crate) fn expand(&self, text: &str) -> String {
         expand_text(text, |name| self.get(name))
     }

@@ -17,5 +17,5 @@ pub use git_ref::{CommitId, CommitIdError, GitRef, RefKind, RefNameError};
 pub use id::{JobId, PipelineId, ProjectId, RunnerId, UserId};
 pub use path::{GroupPath, PathError, ProjectPath};
 pub use secret::Secret;
-pub use slug::slug;
+pub use slug::{environment_slug, slug};
 pub use variable::{Variable, VariableKind};

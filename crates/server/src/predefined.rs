@@ -4,7 +4,8 @@
 //! exist only once a runner takes it.
 
 use model::{
-    CommitId, GitRef, JobId, PipelineId, ProjectId, ProjectPath, RunnerId, Secret, Variable, slug,
+    CommitId, GitRef, JobId, PipelineId, ProjectId, ProjectPath, RunnerId, Secret, Variable,
+    environment_slug, slug,
 };
 
 use crate::config::Addresses;
@@ -252,7 +253,7 @@ impl List {
             return;
         };
         self.add("CI_ENVIRONMENT_NAME", &environment.name);
-        self.add("CI_ENVIRONMENT_SLUG", slug(&environment.name));
+        self.add("CI_ENVIRONMENT_SLUG", environment_slug(&environment.name));
         if let Some(url) = &environment.url {
             self.0.push(Variable::public("CI_ENVIRONMENT_URL", url));
         }

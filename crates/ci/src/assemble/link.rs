@@ -8,7 +8,7 @@ use crate::draft::{Context, Draft, Fate, Part, Terms};
 use crate::graph::{Graph, Need};
 use crate::read;
 use crate::report::{Problem, Report};
-use yaml::{Node, Span, Value, to_json};
+use yaml::{Entry, Node, Span, Value, to_json};
 
 /// Names in one `needs` (GitLab's default).
 const MAX_NEEDS: usize = 50;
@@ -64,6 +64,44 @@ impl<'l> Linker<'l> {
         }
     }
 
+    /// Whether the jobs that a job with errors names exist.
+    pub(super) fn check_names(&mut self, job: &Entry) {
+        for item in job
+            .value
+            .get("needs")
+            .map(read::named_items)
+            .unwrap_or_default()
+        {
+            let optional = item.get("optional").and_then(Node::as_bool) == Some(true);
+            let name = item.get("job").unwrap_or(&item);
+            if let Some(text) = name.as_str()
+                && !(optional || is_elsewhere(&item) || self.exists(text))
+            {
+                self.needs_unknown(&job.key, text, name.span);
+            }
+        }
+        let dependencies = job.value.get("dependencies").map(read::named_items);
+        for item in dependencies.unwrap_or_default() {
+            if let Some(text) = item.as_str()
+                && !self.exists(text)
+            {
+                let message = format!(
+                    "job `{}` depends on `{text}`, which does not exist",
+                    job.key
+                );
+                self.report
+                    .add(Problem::error("dependencies", item.span, message));
+            }
+        }
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.context.names.contains(name)
+            || self.jobs.contains_key(name)
+            || self.left_out.contains_key(name)
+            || name.contains("$[[")
+    }
+
     pub(super) fn link(mut self, graph: &mut Graph) {
         for (index, copy) in self.copies.iter().enumerate() {
             let draft = &self.drafts[copy.draft];
@@ -91,14 +129,7 @@ impl<'l> Linker<'l> {
                     .add(Problem::error("too-large", draft.span, message));
                 return;
             }
-            if copy
-                .part
-                .parallel
-                .as_ref()
-                .is_none_or(|parallel| parallel.index == 1)
-            {
-                self.check_environment(draft);
-            }
+            self.check_environment(draft);
         }
         self.find_circle(graph);
     }
@@ -176,7 +207,9 @@ impl<'l> Linker<'l> {
                 self.report
                     .add(Problem::error("needs", matrix.span, message));
             }
-            _ if found.is_empty() => self.needs_unknown(copy, &text, name.span),
+            _ if found.is_empty() && !self.has_errors(&text) => {
+                self.needs_unknown(&draft.name, &text, name.span);
+            }
             _ => {}
         }
         chosen
@@ -266,16 +299,9 @@ impl<'l> Linker<'l> {
         );
     }
 
-    fn needs_unknown(&mut self, copy: &Copy<'_>, name: &str, span: Span) {
+    fn needs_unknown(&mut self, job: &str, name: &str, span: Span) {
         let drafts = self.drafts;
-        // a job of the file that makes none: why was said
-        if self.draft_places.contains_key(name) {
-            return;
-        }
-        let message = format!(
-            "job `{}` needs `{name}`, which does not exist",
-            drafts[copy.draft].name
-        );
+        let message = format!("job `{job}` needs `{name}`, which does not exist");
         let near = self
             .report
             .nearest(name, drafts.iter().take(5_000).map(|draft| &*draft.name));
@@ -283,6 +309,11 @@ impl<'l> Linker<'l> {
             Problem::error("needs", span, message)
                 .maybe_hint(near.map(|near| format!("did you mean `{near}`?"))),
         );
+    }
+
+    /// Whether it is a job of the file of which there is none in the graph: why was said.
+    fn has_errors(&self, name: &str) -> bool {
+        self.context.names.contains(name) && !self.jobs.contains_key(name)
     }
 
     fn dependencies(&mut self, draft: &Draft, node: &Node, terms: &Terms) -> Vec<usize> {
@@ -303,6 +334,7 @@ impl<'l> Linker<'l> {
                 .map(|&copy| self.drafts[self.copies[copy].draft].stage));
             let in_needs = needs.as_ref().map(|needs| needs.contains(&name));
             let wrong = match (stage, in_needs) {
+                (None, _) if self.has_errors(&name) => continue,
                 (None, _) => "does not exist",
                 (_, Some(false)) => "is not in its `needs`",
                 (Some(stage), None) if stage >= draft.stage => "is not in an earlier stage",
@@ -333,8 +365,18 @@ impl<'l> Linker<'l> {
             .and_then(|other| other.get("environment"))
             .and_then(|node| node.get("action"))
             .and_then(Node::as_str);
+        let of = |draft: &Draft| {
+            draft
+                .get("environment")
+                .map(|node| read::environment(node).name)
+        };
         let message = match (other, action) {
-            (Some(_), Some("stop")) => return,
+            (Some(other), Some("stop")) if of(other) == of(draft) => return,
+            (Some(_), Some("stop")) => format!(
+                "job `{name}` stops another environment than that of job `{}`",
+                draft.name
+            ),
+            (None, _) if self.has_errors(&name) => return,
             (Some(_), _) => format!("job `{name}` does not stop an environment"),
             (None, _) => format!("`on_stop` names job `{name}`, which does not exist"),
         };

@@ -157,7 +157,20 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
     if let Some(environment) = given("environment") {
         check_environment_name(environment, report);
     }
+    check_retry(own, report);
     check_trigger(own, report);
+}
+
+/// Without `max` a job is not tried again, whatever else `retry` says (GitLab, "retry": 0 is the default).
+fn check_retry(own: &Map, report: &mut Report) {
+    if let Some(node) = own.get("retry")
+        && node.as_map().is_some()
+        && node.get("max").is_none()
+    {
+        let message = "without `max` the job is never tried again";
+        let problem = Problem::warning("retry", node.span, message);
+        report.add(problem.hint("add `max: 1` or `max: 2`"));
+    }
 }
 
 /// What is shown under a name is named file by file.

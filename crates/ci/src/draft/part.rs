@@ -90,6 +90,7 @@ impl Part {
             outside: context.outside,
             job: &predefined,
             lists: vec![&self.variables, &draft.variables],
+            unknown_vanish: false,
             expanded: RefCell::default(),
         };
         let given = |name| draft.get(name).filter(|node| !node.is_null());

@@ -9,7 +9,7 @@ use super::{List, Map, Shape, Text, key, list, map};
 use Shape::{Any, Bool, Dict, Either, Integer, List as L, Map as M, Null, Same, Word};
 use container::{IMAGE, SERVICES};
 use files::{ARTIFACTS, CACHE, PAGES, RELEASE};
-use flow::{ALLOW_FAILURE, ENVIRONMENT, NEEDS, PARALLEL, POLICY, RETRY, RULES, WHEN, WORKFLOW};
+use flow::{ALLOW_FAILURE, ENVIRONMENT, JOB_WHEN, NEEDS, PARALLEL, POLICY, RETRY, RULES, WORKFLOW};
 use other::{INCLUDE, TRIGGER};
 pub(crate) use other::{SPEC, SPEC_INPUT};
 
@@ -135,7 +135,7 @@ pub(crate) static JOB: Map = map(
             Same(&POLICY),
             "Old form of `rules`: does not run for these",
         ),
-        key("when", Word(&WHEN), "What it waits for"),
+        key("when", Word(&JOB_WHEN), "What it waits for"),
         key("start_in", DURATION, "How long `when: delayed` waits"),
         key("manual_confirmation", TEXT, "Asked before it is played"),
         key(

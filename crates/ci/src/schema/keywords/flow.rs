@@ -13,6 +13,9 @@ pub(super) static WHEN: [&str; 6] = [
     "never",
 ];
 
+/// Of a job itself: `never` has a meaning in rules alone.
+pub(super) static JOB_WHEN: [&str; 5] = ["on_success", "on_failure", "always", "manual", "delayed"];
+
 pub(super) static RETRY: Shape = Either(&[
     Integer(0, 2),
     M(&map(
