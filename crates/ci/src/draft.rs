@@ -16,6 +16,7 @@ use crate::read::{self, Name};
 use crate::report::{Problem, Report};
 use crate::rules::Facts;
 use crate::scope::Outside;
+use crate::variables::circle;
 use yaml::{Entry, Map, Node, Span, Value};
 
 /// What all jobs are looked at with.
@@ -60,8 +61,23 @@ impl Draft {
             stage,
             parts: Vec::new(),
         };
+        draft.check_circle(context, report);
         draft.parts = Part::all(&draft, context, report);
         Some(draft)
+    }
+
+    /// GitLab makes no pipeline with such a job.
+    fn check_circle(&self, context: &Context<'_>, report: &mut Report) {
+        let Some(circle) = circle(&self.variables, |name| context.outside.knows(name)) else {
+            return;
+        };
+        let message = format!(
+            "variables of job `{}` refer to each other in a circle: `{}`",
+            self.name,
+            circle.join("`, `")
+        );
+        let problem = Problem::error("variable-circle", self.span, message);
+        report.add(problem.hint("give one of them a value of its own, or `expand: false`"));
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {

@@ -256,9 +256,11 @@ impl<'l> Loader<'l> {
         };
         let mut paths = Vec::new();
         crate::rules::texts(files, &mut paths);
+        let git_ref = text("ref");
+        paths.retain(|path| self.ends_right(path, files.span));
         let one = |path: &Arc<str>| Location::Project {
             project: project.clone(),
-            git_ref: text("ref"),
+            git_ref: git_ref.clone(),
             path: self.sight().expand(path).trim_start_matches('/').to_owned(),
         };
         paths.iter().map(one).collect()
@@ -275,8 +277,26 @@ impl<'l> Loader<'l> {
         Location::Remote { url, integrity }
     }
 
+    /// GitLab looks at the name before it reads the file (gitlab, config/external/file/base.rb).
+    fn ends_right(&mut self, path: &str, span: Span) -> bool {
+        let lower = path.to_ascii_lowercase();
+        let right = [".yml", ".yaml"]
+            .iter()
+            .any(|ending| lower.ends_with(ending));
+        if !right {
+            let message = format!("`{path}` is no YAML file by its name");
+            let problem = Problem::error("include", span, message);
+            self.report
+                .add(problem.hint("included files end in `.yml` or `.yaml`"));
+        }
+        right
+    }
+
     /// A file of this repository, or of the project that the including file is from.
     fn local(&mut self, path: &str, span: Span) -> Vec<Location> {
+        if !self.ends_right(path, span) {
+            return Vec::new();
+        }
         let path = path.trim_start_matches("./").trim_start_matches('/');
         let location = |path: String| match &self.home {
             Home::Project { project, git_ref } => Location::Project {

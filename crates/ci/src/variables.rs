@@ -2,10 +2,10 @@
 //!
 //! The order of the layers is the caller's; here the later one wins. Expansion follows GitLab:
 //! `$NAME`, `${NAME}` and `%NAME%`; `$$` is a `$`; unknown names stay; what is raw is neither expanded
-//! nor, in a raw value, looked into; a circle stays as it is written.
+//! nor, in a raw value, looked into; what goes in a circle stays as it is written (no pipeline is made of it).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::{Secret, Variable};
 
@@ -49,6 +49,58 @@ pub fn expand(variables: &[Variable]) -> Vec<Variable> {
             }
         })
         .collect()
+}
+
+/// Variables that refer to each other in a circle, in its order; one that refers to itself is none. Those
+/// that `is_fixed` knows have another value.
+pub(crate) fn circle(variables: &[Variable], is_fixed: impl Fn(&str) -> bool) -> Option<Vec<&str>> {
+    let last: HashMap<&str, &Variable> = variables
+        .iter()
+        .filter(|variable| !variable.raw && !is_fixed(&variable.key))
+        .map(|variable| (variable.key.as_str(), variable))
+        .collect();
+    let mut done: HashSet<&str> = HashSet::new();
+    for variable in variables {
+        let mut path: Vec<(&str, Vec<&str>)> = Vec::new();
+        let mut next = last.get(variable.key.as_str()).copied();
+        loop {
+            if let Some(variable) = next
+                .take()
+                .filter(|variable| !done.contains(&*variable.key))
+            {
+                let key = variable.key.as_str();
+                if let Some(begin) = path.iter().position(|(passed, _)| *passed == key) {
+                    return Some(path[begin..].iter().map(|(key, _)| *key).collect());
+                }
+                path.push((key, references(variable.value.expose())));
+            }
+            let Some((key, open)) = path.last_mut() else {
+                break;
+            };
+            match open.pop() {
+                Some(name) if name != *key => next = last.get(name).copied(),
+                Some(_) => {}
+                None => {
+                    done.insert(key);
+                    path.pop();
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The names that a text refers to.
+fn references(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['$', '%']) {
+        rest = &rest[at..];
+        let (reference, name) = reference(rest);
+        names.extend(name);
+        rest = &rest[reference.len()..];
+    }
+    names
 }
 
 /// A text with its variables replaced by what `lookup` knows; unknown names stay as written.
@@ -201,6 +253,32 @@ mod tests {
     fn circles_stay_as_written() {
         assert_eq!(values(&[("A", "$A")]), ["$A"]);
         assert_eq!(values(&[("A", "a$B"), ("B", "b$A")])[0], "ab$A");
+    }
+
+    #[test]
+    fn circles_are_found() {
+        let found = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().copied();
+            let variables: Vec<_> = pairs
+                .map(|(key, value)| Variable::public(key, value))
+                .collect();
+            circle(&variables, |name| name == "FIXED").map(|names| names.join(" "))
+        };
+        let none = None::<String>;
+        assert_eq!(
+            found(&[("A", "$A"), ("B", "$A $NOPE"), ("C", "$B $A")]),
+            none
+        );
+        assert_eq!(
+            found(&[("A", "$B"), ("B", "b"), ("B", "$C"), ("C", "x${A}")]),
+            Some("A B C".to_owned())
+        );
+        assert_eq!(
+            found(&[("IN", "$A"), ("A", "$B"), ("B", "$A")]),
+            Some("A B".to_owned())
+        );
+        assert_eq!(found(&[("A", "$FIXED"), ("FIXED", "$A")]), none);
+        assert_eq!(found(&[("A", "$B"), ("B", "$A"), ("B", "b")]), none);
     }
 
     #[test]

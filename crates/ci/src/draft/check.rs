@@ -159,6 +159,55 @@ fn check_combinations(entry: &Entry, own: &Map, report: &mut Report) {
     }
     check_retry(own, report);
     check_trigger(own, report);
+    if own.get("trigger").is_some() && own.get("script").is_none() && own.get("run").is_none() {
+        check_starter(own, report);
+    }
+}
+
+/// A job that starts a pipeline runs nowhere itself (gitlab, config/entry/bridge.rb and processable.rb).
+fn check_starter(own: &Map, report: &mut Report) {
+    const MAY_HAVE: [&str; 15] = [
+        "allow_failure",
+        "environment",
+        "except",
+        "extends",
+        "inherit",
+        "interruptible",
+        "needs",
+        "only",
+        "parallel",
+        "resource_group",
+        "rules",
+        "stage",
+        "trigger",
+        "variables",
+        "when",
+    ];
+    let is_odd = |entry: &&Entry| JOB.key(&entry.key).is_some() && !MAY_HAVE.contains(&&*entry.key);
+    for entry in own.entries.iter().filter(is_odd) {
+        let message = format!("a job with `trigger` cannot have `{}`", entry.key);
+        let problem = Problem::error("trigger", entry.span, message);
+        report.add(
+            problem.hint(
+                "it runs nowhere itself: remove it, or say it in the pipeline that it starts",
+            ),
+        );
+    }
+    if let Some(node) = own
+        .get("allow_failure")
+        .filter(|node| node.as_map().is_some())
+    {
+        let message = "`allow_failure` of a job with `trigger` is `true` or `false`";
+        report.add(Problem::error("trigger", node.span, message));
+    }
+    if let Some(node) = own
+        .get("when")
+        .filter(|_| read::when(own) == Some(When::Delayed))
+    {
+        let message = "a job with `trigger` cannot be delayed";
+        let problem = Problem::error("trigger", node.span, message);
+        report.add(problem.hint("let a delayed job come before it, and need that"));
+    }
 }
 
 /// Without `max` a job is not tried again, whatever else `retry` says (GitLab, "retry": 0 is the default).

@@ -131,6 +131,7 @@ pub(super) static RULES: List = list(M(&map(
         key("interruptible", Bool, "A newer pipeline may cancel it"),
     ],
 )))
+.at_least(1)
 .nested(10);
 
 /// Of `workflow`: some keywords of a job's rules are taken without effect, as GitLab does.
@@ -164,6 +165,7 @@ static WORKFLOW_RULES: List = list(M(&map(
         ),
     ],
 )))
+.at_least(1)
 .nested(10);
 
 /// Of an `include`.
@@ -184,6 +186,7 @@ pub(super) static INCLUDE_RULES: List = list(M(&map(
         key("when", WHETHER, "Whether it is included then"),
     ],
 )))
+.at_least(1)
 .nested(10);
 
 const WHETHER: Shape = Word(&["always", "never"]);
