@@ -135,7 +135,11 @@ fn local_files_are_included() {
     let output = lotse(folder.path(), &["lint", "main.yml"], "");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(text(&output.stdout).contains("`template:X.yml` was not looked at"));
-    let outside = lotse(folder.path(), &["lint", "-"], "include: ../../etc/passwd\n");
+    let outside = lotse(
+        folder.path(),
+        &["lint", "-"],
+        "include: ../../etc/secret.yml\n",
+    );
     assert!(
         text(&outside.stdout).contains("outside of the repository"),
         "{outside:?}"

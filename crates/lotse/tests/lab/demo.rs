@@ -14,7 +14,7 @@ use crate::{clients, data, power, second_form, services, standing};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
-    let _beside = crate::beside_others().await;
+    let _alone = crate::alone().await;
     if !crate::has_root() {
         return;
     }
@@ -35,11 +35,9 @@ async fn the_demo_shows_a_running_site_and_leaves_nothing_behind() {
     services::tell(&laptop).await;
     clients::tell(&laptop).await;
     once_more(&demo, &laptop).await;
-    // one is about the test host's services, the other about production
-    let data = data_is_kept(&demo, &laptop);
+    data_is_kept(&demo, &laptop).await.unwrap();
     second_form::tell(&laptop).await;
     power::tell(&laptop, "v1.1.0").await;
-    data.await.unwrap();
     standing::tell(&laptop).await;
 
     demo.must_run("demo-down");

@@ -2,8 +2,7 @@
 //! engines and docker-compose; and deploys under load. Needs root and Docker; without them it is skipped,
 //! aloud.
 //!
-//! They are one program, since the demo's story takes minutes in which it mostly waits: the others run
-//! beside it. `LOTSE_LONG_TESTS=1` tells some at length.
+//! `LOTSE_LONG_TESTS=1` tells some at length.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
 
@@ -26,8 +25,8 @@ mod standing;
 mod under_load;
 mod visitors;
 
-/// The story with the whole load has the machine for itself; the others mostly wait, for hosts, leases
-/// and deadlines, and run beside each other.
+/// The demo's six hosts, and the story with the whole load, have the machine for themselves; the others
+/// mostly wait, for hosts, leases and deadlines, and run beside each other.
 static TURN: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
 async fn alone() -> tokio::sync::RwLockWriteGuard<'static, ()> {

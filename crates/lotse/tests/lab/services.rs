@@ -49,7 +49,12 @@ impl Record {
             if said["indexed"] == true && said["announced"] == true {
                 return;
             }
-            assert!(Instant::now() < deadline, "the worker is not done: {said}");
+            if Instant::now() > deadline {
+                panic!(
+                    "the worker is not done: {said}\n{}",
+                    what_workers_do(laptop)
+                );
+            }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -60,6 +65,20 @@ impl Record {
         let subject = format!("Subject: new record {}", self.id);
         mails.lines().filter(|line| **line == subject).count()
     }
+}
+
+/// The queues, and what the workers have said last.
+fn what_workers_do(laptop: &Laptop) -> String {
+    let queues = "docker exec $(docker ps -q --filter name=rabbitmq) rabbitmqctl list_queues \
+        name messages_ready messages_unacknowledged consumers; docker ps -a";
+    let workers = "docker ps -a; for container in $(docker ps -aq --filter name=worker); do \
+        echo == $container; docker logs --tail 60 $container; done";
+    let asked = [(SERVICES, queues), (HOSTS[0], workers), (HOSTS[1], workers)];
+    let said = asked.map(|(host, script)| {
+        let output = laptop.host(host).exec(&["sh", "-c", script]).unwrap();
+        format!("{host}:\n{}", testkit::dockerd::text_of(&output))
+    });
+    said.join("\n")
 }
 
 /// Runs a script in a service's container, whichever form has made that; what it prints.

@@ -34,7 +34,7 @@ impl ChildFile {
     /// Includes a text that a job has made.
     pub(crate) fn include_made(&mut self, path: &str, job: &str, text: String, inputs: &Inputs) {
         let location = Location::Local {
-            path: format!("{path} of {job}").replace('*', "?"),
+            path: format!("artifact of {job}: {path}").replace('*', "?"),
         };
         self.include(&location, inputs);
         self.files.insert(location, Fetched::Text(text));
