@@ -54,6 +54,7 @@ pub(crate) struct App {
     repositories: Repositories,
     traces: Traces,
     artifacts: Artifacts,
+    images: registry::Registry,
     engine: Engine,
     queue: Arc<Queue>,
     live: Arc<Live>,

@@ -73,7 +73,6 @@ pub enum ServeError {
 /// A server that listens but does not answer yet.
 pub struct Server {
     app: Arc<App>,
-    images: Registry,
     listeners: Vec<TcpListener>,
     first_token: Option<PathBuf>,
     downstream: UnboundedReceiver<Work>,
@@ -97,7 +96,6 @@ impl Server {
         let listeners = listen(&config.listen).await?;
         let first = listeners.first().ok_or(ServeError::NoAddress)?;
         let addresses = config.addresses(first.local_addr().map_err(ServeError::Serve)?);
-        let images = Registry::open(folder.join("registry")).map_err(|error| data(error.into()))?;
         let (work, downstream) = mpsc::unbounded_channel();
         let engine = |store: &Store, queue: &Arc<Queue>, live: &Arc<Live>| {
             Engine::new(store.clone(), Arc::clone(queue), Arc::clone(live), work)
@@ -105,7 +103,6 @@ impl Server {
         let (app, first_token) = open(&config, addresses, engine).await.map_err(data)?;
         Ok(Self {
             app,
-            images,
             listeners,
             first_token,
             downstream,
@@ -141,10 +138,10 @@ impl Server {
     /// # Errors
     /// When a listener fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        let watch = tokio::spawn(watch::run(Arc::clone(&self.app), self.images.clone()));
+        let watch = tokio::spawn(watch::run(Arc::clone(&self.app)));
         let catch_up = tokio::spawn(catch_up(Arc::clone(&self.app)));
         let downstream = tokio::spawn(downstream::run(Arc::clone(&self.app), self.downstream));
-        let routes = router(Arc::clone(&self.app), self.images);
+        let routes = router(Arc::clone(&self.app));
         let mut serving = JoinSet::new();
         for listener in self.listeners {
             let stop = stop.clone();
@@ -247,6 +244,7 @@ async fn open(
         repositories,
         traces: Traces::new(folder.join("logs")),
         artifacts,
+        images: Registry::open(folder.join("registry"))?,
         queue,
         live,
         runners: Runners::default(),

@@ -33,7 +33,7 @@ const UPLOADS_EVERY: Duration = Duration::from_secs(3600);
 const UPLOADS_LIVE: Duration = Duration::from_secs(24 * 3600);
 
 /// Looks at the clock until the task is ended.
-pub(crate) async fn run(app: Arc<App>, images: registry::Registry) {
+pub(crate) async fn run(app: Arc<App>) {
     let started = now();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -53,7 +53,7 @@ pub(crate) async fn run(app: Arc<App>, images: registry::Registry) {
                 }
             }
             _ = uploads.tick() => {
-                if let Err(error) = images.expire_uploads(UPLOADS_LIVE).await {
+                if let Err(error) = app.images.expire_uploads(UPLOADS_LIVE).await {
                     tracing::error!(error = %chain(&error), "removing old uploads failed");
                 }
             }

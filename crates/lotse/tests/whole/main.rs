@@ -7,6 +7,7 @@ mod artifacts;
 mod broken_file;
 mod downstream;
 mod gitlab_client;
+mod images;
 mod includes;
 mod jobs;
 mod killed;

@@ -1,5 +1,6 @@
 //! Manifests, the tags that name them, and the lists made of both.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use fs_err as fs;
@@ -187,19 +188,81 @@ impl Registry {
         Ok(found)
     }
 
+    /// The repositories that hold anything, in order.
+    ///
+    /// # Errors
+    /// When the folders cannot be read.
+    ///
+    /// # Panics
+    /// When the look itself panics.
+    pub async fn names(&self) -> Result<Vec<RepositoryName>> {
+        let registry = self.clone();
+        let look = move || {
+            registry.collect(&|path| Ok(file_names(path)?.iter().any(|part| part.starts_with('_'))))
+        };
+        tokio::task::spawn_blocking(look)
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Removes a repository with its tags and manifests, whose contents stay as others may share them. What
+    /// lies below it stays too. Cut off, it is done again.
+    ///
+    /// # Errors
+    /// When a folder cannot be removed.
+    ///
+    /// # Panics
+    /// When the removal itself panics.
+    pub async fn remove(&self, name: &RepositoryName) -> Result<()> {
+        let (registry, name) = (self.clone(), name.clone());
+        let removal = move || {
+            let _changes = registry.changes();
+            registry
+                .remove_folders(&registry.repository_path(&name))
+                .context(format!("remove {name}"))
+        };
+        tokio::task::spawn_blocking(removal)
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Tags first: what they lead to is there as long as they are. Folders around that are empty then go too.
+    fn remove_folders(&self, repository: &Path) -> std::io::Result<()> {
+        for part in ["_tags", "_referrers", "_manifests", "_blobs"] {
+            if_there(fs::remove_dir_all(repository.join(part)))?;
+        }
+        let root = self.folder("repositories");
+        let around = repository.ancestors().take_while(|folder| *folder != root);
+        for folder in around {
+            match fs::remove_dir(folder) {
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => break,
+                other => if_there(other)?,
+            };
+        }
+        Ok(())
+    }
+
     /// The repositories that hold manifests, in order.
     pub(crate) fn repositories(&self) -> Result<Vec<RepositoryName>> {
+        self.collect(&|path| Ok(!file_names(&path.join("_manifests"))?.is_empty()))
+    }
+
+    fn collect(&self, is_one: &IsOne) -> Result<Vec<RepositoryName>> {
         let mut found = Vec::new();
-        collect_repositories(&self.folder("repositories"), "", &mut found)
+        collect_repositories(&self.folder("repositories"), "", is_one, &mut found)
             .context("list its repositories")?;
         found.sort();
         Ok(found)
     }
 }
 
+/// Whether a folder is to be found.
+type IsOne = dyn Fn(&Path) -> std::io::Result<bool>;
+
 fn collect_repositories(
     folder: &Path,
     prefix: &str,
+    is_one: &IsOne,
     found: &mut Vec<RepositoryName>,
 ) -> std::io::Result<()> {
     for part in file_names(folder)? {
@@ -209,11 +272,11 @@ fn collect_repositories(
         let name = format!("{prefix}{part}");
         let path = folder.join(&part);
         if let Ok(repository) = name.parse()
-            && !file_names(&path.join("_manifests"))?.is_empty()
+            && is_one(&path)?
         {
             found.push(repository);
         }
-        collect_repositories(&path, &format!("{name}/"), found)?;
+        collect_repositories(&path, &format!("{name}/"), is_one, found)?;
     }
     Ok(())
 }

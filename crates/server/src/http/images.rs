@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use model::Secret;
+use model::{ProjectId, Secret};
 use registry::{Access, AccessError, Action, Identity, Permission, RepositoryName};
 
 use crate::App;
@@ -60,6 +60,18 @@ impl ImageAccess {
             _ => Permission::UnknownRepository,
         })
     }
+}
+
+/// Removes the images of a project. It has to be there still: cut off, its removal is begun anew.
+pub(super) async fn remove_images(app: &Arc<App>, project: ProjectId) -> Result<(), AccessError> {
+    let access = ImageAccess::new(Arc::clone(app));
+    for name in app.images.names().await? {
+        let owner = access.project(&name).await?;
+        if owner.is_some_and(|owner| owner.id == project) {
+            app.images.remove(&name).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Access for ImageAccess {

@@ -35,9 +35,10 @@ pub(crate) const TOKEN_PREFIX: &str = "lot-";
 
 /// All routes. What is none of the fixed ones is an address below a project: of its repository
 /// (`/group/name.git/…`) or of its pages (`/group/name/-/…`).
-pub(crate) fn router(app: Arc<App>, images: registry::Registry) -> Router {
+pub(crate) fn router(app: Arc<App>) -> Router {
     let key = registry::TokenKey::random();
     let access = Arc::new(images::ImageAccess::new(Arc::clone(&app)));
+    let images = app.images.clone();
     Router::new()
         .nest(
             "/api/v4",

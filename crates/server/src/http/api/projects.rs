@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{PageQuery, part};
 use crate::App;
 use crate::auth::{Level, Scope};
+use crate::http::images::remove_images;
 use crate::http::{ApiError, Authenticated, is_taken};
 use crate::predefined::time;
 use crate::store::{Group, Project};
@@ -155,6 +156,9 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let project = caller.project(&app, &id, Level::Maintainer).await?;
+    remove_images(&app, project.id)
+        .await
+        .map_err(|error| ApiError::internal(&*error))?;
     let jobs = app.engine.delete_project(project.id).await?;
     app.repositories
         .remove(&project.id.into())
