@@ -4,9 +4,11 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{Bench, Steps, Target, ask, client, free_port, get, quick, release, route};
+use common::{
+    Bench, PATIENCE, Steps, Target, ask, client, free_port, get, listen, quick, release, route,
+};
 use edge::spec::RouteSpec;
 use edge::{Edge, Event, Set, Settings, Span};
 
@@ -71,6 +73,42 @@ async fn a_set_is_all_that_its_owner_has() {
     let mut left = vec![(c, Some("blog/prod".to_owned())), (hand, None)];
     left.sort();
     assert_eq!(owners(&again.unwrap()), left, "owners are written down");
+}
+
+/// A container that comes back has its address again, so its route is as it shall be; but the edge may have
+/// found nobody there meanwhile, and may still be waiting for an answer.
+#[tokio::test]
+async fn a_route_that_stays_leads_to_a_target_that_is_back() {
+    let bench = Bench::new().await;
+    let one = Target::start(1).await;
+    let a = free_port();
+    let set = || {
+        let mut spec = route(a, &[one.address]);
+        spec.health.timeout = Span::seconds(5);
+        of("shop/prod", vec![spec])
+    };
+    bench.edge.set(set(), |_| {}).await.unwrap();
+    one.kill();
+    let begin = Instant::now();
+    while bench.edge.status().routes[0].targets[0].healthy {
+        assert!(begin.elapsed() < PATIENCE, "it is never found ill");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let silent = listen(one.address).await;
+    let (held, _) = silent.accept().await.unwrap();
+    drop(silent);
+    let _back = Target::start_on(one.address, 2, false).await;
+    bench.edge.set(set(), |_| {}).await.unwrap();
+    assert_eq!(release(a).await, Some(2), "it serves at once");
+    drop(held);
+    for _ in 0..40 {
+        assert_eq!(
+            release(a).await,
+            Some(2),
+            "what was found before does not count"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

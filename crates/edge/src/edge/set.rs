@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::select_all;
+use futures_util::future::{join_all, select_all};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -139,15 +139,20 @@ impl Edge {
             .collect()
     }
 
-    /// The routes of a set that are not yet as they shall be. Whoever sets all that it has does not
-    /// want to disturb what stays.
-    fn changes<'a>(&self, set: &'a Set) -> Vec<&'a RouteSpec> {
+    /// The routes of a set that are not yet as they shall be, and the pools of those that are. Whoever sets
+    /// all that it has does not want to disturb what stays.
+    fn changes<'a>(&self, set: &'a Set) -> (Vec<&'a RouteSpec>, Vec<Arc<Pool>>) {
         let table = self.0.shared.table.read();
-        let stays = |spec: &RouteSpec| {
-            let route = table.route(&spec.route);
-            set.owner.is_some() && route.is_some_and(|route| *route.pool.spec == *spec)
-        };
-        set.routes.iter().filter(|spec| !stays(spec)).collect()
+        let (mut changes, mut stay) = (Vec::new(), Vec::new());
+        for spec in &set.routes {
+            match table.route(&spec.route) {
+                Some(route) if set.owner.is_some() && *route.pool.spec == *spec => {
+                    stay.push(Arc::clone(&route.pool));
+                }
+                _ => changes.push(spec),
+            }
+        }
+        (changes, stay)
     }
 
     /// The routes of the set's owner that are not in the set.
@@ -168,7 +173,7 @@ impl Edge {
         tell: &impl Fn(Event),
     ) -> Result<Vec<Arc<Pool>>, EdgeError> {
         let generation = self.0.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let changes = self.changes(set);
+        let (changes, stay) = self.changes(set);
         let pools = changes
             .into_iter()
             .map(|spec| self.new_pool(spec, generation));
@@ -180,11 +185,9 @@ impl Edge {
             let found = health::all_well(pool, deadline).await;
             found.err().map(|ill| (pool.spec.route.clone(), ill))
         });
-        let ill: Vec<_> = futures_util::future::join_all(checks)
-            .await
-            .into_iter()
-            .flatten()
-            .collect();
+        let again = stay.iter().map(|pool| health::look_again(pool, deadline));
+        let (found, _) = futures_util::future::join(join_all(checks), join_all(again)).await;
+        let ill: Vec<_> = found.into_iter().flatten().collect();
         if ill.is_empty() {
             Ok(pools)
         } else {

@@ -91,6 +91,20 @@ pub(crate) async fn first_look(pool: &Pool, deadline: Instant) {
     futures_util::future::join_all(checks).await;
 }
 
+/// Asks those targets once that are not well, and lets requests to them if they are by now.
+pub(crate) async fn look_again(pool: &Pool, deadline: Instant) {
+    let ill = pool.targets.iter().filter(|target| !target.is_healthy());
+    let checks = ill.map(|target| async move {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = pool.spec.health.timeout.get().min(left);
+        if check(pool, target, limit).await.is_ok() {
+            tracing::info!(target = %target.address, "well again");
+            target.set_well();
+        }
+    });
+    futures_util::future::join_all(checks).await;
+}
+
 /// Checks each target of a pool until it is retired.
 pub(crate) fn watch(pool: &Arc<Pool>) {
     for target in &pool.targets {
@@ -117,7 +131,12 @@ async fn watch_one(pool: &Pool, target: &Target) {
             () = tokio::time::sleep(pause) => {}
             () = target.doubted.notified() => {}
         }
+        let before = target.found_well();
         let found = check(pool, target, health.timeout.get()).await;
+        if target.found_well() != before {
+            (well, ill) = (0, 0);
+            continue;
+        }
         target.set_illness(found.as_ref().err().map(ToString::to_string));
         match found {
             Ok(()) => {

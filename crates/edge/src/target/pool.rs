@@ -52,6 +52,8 @@ pub(crate) struct Target {
     pub(crate) failed: AtomicU64,
     /// What the last check found wrong.
     illness: Mutex<Option<String>>,
+    /// How often it was found well out of turn.
+    found_well: AtomicU64,
 }
 
 /// Counts a request for its pool, as long as it is held.
@@ -179,6 +181,7 @@ impl Target {
             requests: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             illness: Mutex::default(),
+            found_well: AtomicU64::new(0),
         }
     }
 
@@ -205,6 +208,18 @@ impl Target {
     pub(crate) fn set_healthy(&self, healthy: bool) {
         self.failures.store(0, Ordering::Relaxed);
         self.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    /// It is well, whatever a check finds that is under way.
+    pub(crate) fn set_well(&self) {
+        self.found_well.fetch_add(1, Ordering::AcqRel);
+        self.set_illness(None);
+        self.set_healthy(true);
+    }
+
+    /// Changes when [`Self::set_well`] is called.
+    pub(crate) fn found_well(&self) -> u64 {
+        self.found_well.load(Ordering::Acquire)
     }
 
     /// What the last check found wrong, if it did.

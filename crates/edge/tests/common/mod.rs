@@ -122,7 +122,7 @@ struct Handler {
 
 /// Listens where somebody listened before. The port of one that has just ended may be somebody's for the
 /// moment: connections of other tests get theirs from the same range.
-async fn listen(address: SocketAddr) -> TcpListener {
+pub async fn listen(address: SocketAddr) -> TcpListener {
     for _ in 0..200 {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
