@@ -25,8 +25,8 @@ pub struct Set {
     /// The routes.
     pub routes: Vec<RouteSpec>,
     /// Whose they are. With an owner, the routes are all that it has from now on: others of it go
-    /// in the same step, those that are as they shall be stay untouched, and one that is somebody
-    /// else's fails the set.
+    /// in the same step, those that are as they shall be stay untouched (targets of theirs that are
+    /// not well are asked once more), and one that is somebody else's fails the set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
     /// How long the new targets may take to become healthy.

@@ -197,14 +197,32 @@ impl Laptop {
 pub(crate) async fn run(mut command: Command) -> String {
     let output = tokio::task::spawn_blocking(move || {
         let output = command.output().unwrap();
+        let text = testkit::dockerd::text_of(&output);
         assert!(
             output.status.success(),
-            "{:?} {:?}: {}",
+            "{:?} {:?}: {text}{}",
             command.get_program(),
             command.get_args().collect::<Vec<_>>(),
-            testkit::dockerd::text_of(&output)
+            log_of_the_job(&command, &text)
         );
         output
     });
     String::from_utf8(output.await.unwrap().stdout).unwrap()
+}
+
+/// What the job has written that the failed command says to look at.
+fn log_of_the_job(failed: &Command, said: &str) -> String {
+    let hint = said.split_once("`lotse job log ");
+    let Some((number, _)) = hint.and_then(|(_, hint)| hint.split_once('`')) else {
+        return String::new();
+    };
+    let mut command = Command::new(LOTSE);
+    let variables = failed.get_envs();
+    command
+        .args(["job", "log", number])
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = failed.get_current_dir() {
+        command.current_dir(folder);
+    }
+    testkit::dockerd::text_of(&command.output().unwrap())
 }

@@ -15,10 +15,9 @@ pub(crate) async fn tell(laptop: &Laptop) {
     let kept = Record::post(laptop, "compass", 0).await;
     kept.await_done(laptop).await;
     let begin = Instant::now();
-    tokio::join!(
-        move_over(laptop, "services-test", TEST),
-        move_over(laptop, "services", SERVICES)
-    );
+    // the test host first, as whoever moves would
+    move_over(laptop, "services-test", TEST).await;
+    move_over(laptop, "services", SERVICES).await;
     println!("both hosts' services moved over in {:.1?}", begin.elapsed());
     the_site_has_what_it_had(laptop, &kept).await;
 
