@@ -30,6 +30,9 @@ pub(crate) struct Context<'c> {
     pub(crate) facts: &'c Facts<'c>,
 }
 
+/// So many variables of a circle are named.
+const SHOWN: usize = 8;
+
 /// A job of the file.
 pub(crate) struct Draft {
     pub(crate) name: Name,
@@ -71,10 +74,12 @@ impl Draft {
         let Some(circle) = circle(&self.variables, |name| context.outside.knows(name)) else {
             return;
         };
+        let (shown, more) = circle.split_at(circle.len().min(SHOWN));
         let message = format!(
-            "variables of job `{}` refer to each other in a circle: `{}`",
+            "variables of job `{}` refer to each other in a circle: `{}`{}",
             self.name,
-            circle.join("`, `")
+            shown.join("`, `"),
+            if more.is_empty() { "" } else { ", …" }
         );
         let problem = Problem::error("variable-circle", self.span, message);
         report.add(problem.hint("give one of them a value of its own, or `expand: false`"));

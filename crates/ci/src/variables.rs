@@ -60,6 +60,7 @@ pub(crate) fn circle(variables: &[Variable], is_fixed: impl Fn(&str) -> bool) ->
         .map(|variable| (variable.key.as_str(), variable))
         .collect();
     let mut done: HashSet<&str> = HashSet::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for variable in variables {
         let mut path: Vec<(&str, Vec<&str>)> = Vec::new();
         let mut next = last.get(variable.key.as_str()).copied();
@@ -69,9 +70,10 @@ pub(crate) fn circle(variables: &[Variable], is_fixed: impl Fn(&str) -> bool) ->
                 .filter(|variable| !done.contains(&*variable.key))
             {
                 let key = variable.key.as_str();
-                if let Some(begin) = path.iter().position(|(passed, _)| *passed == key) {
+                if let Some(&begin) = places.get(key) {
                     return Some(path[begin..].iter().map(|(key, _)| *key).collect());
                 }
+                places.insert(key, path.len());
                 path.push((key, references(variable.value.expose())));
             }
             let Some((key, open)) = path.last_mut() else {
@@ -82,6 +84,7 @@ pub(crate) fn circle(variables: &[Variable], is_fixed: impl Fn(&str) -> bool) ->
                 Some(_) => {}
                 None => {
                     done.insert(key);
+                    places.remove(key);
                     path.pop();
                 }
             }
@@ -279,6 +282,22 @@ mod tests {
         );
         assert_eq!(found(&[("A", "$FIXED"), ("FIXED", "$A")]), none);
         assert_eq!(found(&[("A", "$B"), ("B", "$A"), ("B", "b")]), none);
+    }
+
+    /// A megabyte of them, which would take a minute if each looked through those before it.
+    #[test]
+    fn a_circle_is_looked_for_in_long_chains() {
+        const LENGTH: usize = 60_000;
+        let next = |n: usize| format!("$V{}", (n + 1) % LENGTH);
+        let mut variables: Vec<_> = (0..LENGTH)
+            .map(|n| Variable::public(format!("V{n}"), next(n)))
+            .collect();
+        assert_eq!(
+            circle(&variables, |_| false).map(|names| names.len()),
+            Some(LENGTH)
+        );
+        variables.pop();
+        assert_eq!(circle(&variables, |_| false), None);
     }
 
     #[test]
